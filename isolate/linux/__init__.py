@@ -1,0 +1,1 @@
+"""One module per kernel facility; they raise plain OSError and know no types of isolate."""
