@@ -1,0 +1,30 @@
+"""What a backend is: the ABC, its value types, and the features that it can promise."""
+
+from isolate.backend.base import API_VERSION, Backend
+from isolate.backend.features import FEATURES, required, waivable
+from isolate.backend.types import (
+    Context,
+    ExitStatus,
+    Handle,
+    Plan,
+    PlanStep,
+    Problem,
+    ReceiptRow,
+    Usage,
+)
+
+__all__ = [
+    "API_VERSION",
+    "FEATURES",
+    "Backend",
+    "Context",
+    "ExitStatus",
+    "Handle",
+    "Plan",
+    "PlanStep",
+    "Problem",
+    "ReceiptRow",
+    "Usage",
+    "required",
+    "waivable",
+]

@@ -1,0 +1,84 @@
+"""The Backend ABC: the few methods by which a technology carries out a spec."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+from isolate.backend.types import Usage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.backend.types import Context, ExitStatus, Handle, Plan, Problem, ReceiptRow
+    from isolate.spec.model import Spec
+
+API_VERSION = 1
+
+
+class Backend(ABC):
+    """One isolation technology.
+
+    Instances hold no state: all that a later process needs stands in the Handle. Methods raise
+    `IsolateError` for what a user can cause or must understand; any other exception is a bug of
+    the backend and is reported as one, by name.
+    """
+
+    api_version: int = API_VERSION
+    name: str
+    summary: str
+
+    @abstractmethod
+    def check(self) -> list[Problem]:
+        """Why this can't work on this host; empty when it can. Looks only, changes nothing."""
+
+    @abstractmethod
+    def capabilities(self) -> frozenset[str]:
+        """The features (`isolate.backend.features.FEATURES`) that it promises on this host, for
+        the user that asks. Meaningful only where `check` finds no problem."""
+
+    @abstractmethod
+    def explain(self, spec: Spec) -> Plan:
+        """What it would do with `spec`; makes nothing and needs no rights."""
+
+    @abstractmethod
+    def create(self, spec: Spec, context: Context) -> Handle:
+        """Make the container, ready but for the program's execution.
+
+        Whatever outlives this process is recorded in `context.journal` before it is made. On
+        failure, what was made is undone before the error is raised.
+        """
+
+    @abstractmethod
+    def start(self, handle: Handle) -> None:
+        """Execute the program. Raises ExecError where it can't be executed."""
+
+    @abstractmethod
+    def wait(self, handle: Handle, timeout: float | None = None) -> ExitStatus | None:
+        """How the program ended; None when it hasn't after `timeout` seconds.
+
+        Raises StateError when it ended but nobody kept how.
+        """
+
+    @abstractmethod
+    def status(self, handle: Handle) -> str:
+        """`created`, `running`, `paused` or `stopped` (OCI runtime.md, State)."""
+
+    @abstractmethod
+    def kill(self, handle: Handle, signal: int, *, everyone: bool = False) -> None:
+        """Send `signal` to the program, or to every process of the container.
+
+        `everyone` with SIGKILL must win against a program that forks as fast as it can.
+        """
+
+    @abstractmethod
+    def delete(self, handle: Handle) -> None:
+        """Undo `create`. Idempotent; works on the half-made and on the running (kills first)."""
+
+    def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        """What is enforced, read back from the kernel after `create`; empty when it can't be read."""
+        del spec, handle
+        return []
+
+    def usage(self, handle: Handle) -> Usage:
+        """What the container used up to now; readable until `delete`."""
+        del handle
+        return Usage()
