@@ -1,0 +1,75 @@
+"""User namespaces' maps: /proc/PID/uid_map, subuid(5) ranges, newuidmap(1)."""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    Range = tuple[int, int, int]  # first id inside, first id outside, count
+
+
+def write_maps(pid: int, uid_map: Sequence[Range], gid_map: Sequence[Range]) -> None:
+    """Write both maps of a process's new user namespace; user_namespaces(7).
+
+    Without privilege the maps must be one line of the caller's own ids, and setgroups(2) is
+    denied first, as the kernel demands (CVE-2014-8989).
+    """
+    if os.geteuid() != 0:
+        _write(f"/proc/{pid}/setgroups", "deny")
+    _write(f"/proc/{pid}/uid_map", lines(uid_map))
+    _write(f"/proc/{pid}/gid_map", lines(gid_map))
+
+
+def lines(ranges: Iterable[Range]) -> str:
+    """A map in the kernel's form."""
+    return "".join(f"{inside} {outside} {count}\n" for inside, outside, count in ranges)
+
+
+def parse(text: str) -> list[Range]:
+    """The ranges of a map file."""
+    rows = (line.split() for line in text.splitlines())
+    return [(int(row[0]), int(row[1]), int(row[2])) for row in rows if len(row) == 3]
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    finally:
+        os.close(descriptor)
+
+
+def subordinate(path: str, names: Sequence[str]) -> list[tuple[int, int]]:
+    """The (first, count) ranges that subuid(5) or subgid(5) grants to a user by name or number."""
+    try:
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            rows = [line.strip().split(":") for line in file]
+    except OSError:
+        return []
+    return [
+        (int(row[1]), int(row[2]))
+        for row in rows
+        if len(row) == 3 and row[0] in names and row[1].isdigit() and row[2].isdigit()
+    ]
+
+
+def run_newidmap(program: str, pid: int, ranges: Sequence[Range]) -> None:
+    """Let the set-uid helper newuidmap(1) or newgidmap(1) write a map. Raises OSError."""
+    import subprocess
+
+    words = [str(number) for row in ranges for number in row]
+    ended = subprocess.run([program, str(pid), *words], capture_output=True, check=False)
+    if ended.returncode != 0:
+        said = ended.stderr.decode(errors="replace").strip()
+        raise PermissionError(1, said or f"{program} failed", program)
+
+
+def outside(ranges: Iterable[Range], inside: int) -> int | None:
+    """The id outside of an id inside; None where it isn't mapped."""
+    for first, host, count in ranges:
+        if first <= inside < first + count:
+            return host + inside - first
+    return None

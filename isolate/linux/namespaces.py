@@ -1,0 +1,126 @@
+"""clone3(2), unshare(2) and setns(2): making and entering namespaces."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import struct
+
+from isolate.linux._libc import c_char_p, c_int, c_long, c_size_t, c_ulong, c_void_p, function, syscall
+
+CLONE_NEWTIME = 0x00000080
+CLONE_NEWNS = 0x00020000
+CLONE_NEWCGROUP = 0x02000000
+CLONE_NEWUTS = 0x04000000
+CLONE_NEWIPC = 0x08000000
+CLONE_NEWUSER = 0x10000000
+CLONE_NEWPID = 0x20000000
+CLONE_NEWNET = 0x40000000
+CLONE_PIDFD = 0x00001000
+CLONE_INTO_CGROUP = 0x200000000
+
+_SIGCHLD = 17
+
+# The file below /proc/PID/ns of each view of the spec.
+FILES = {
+    "mounts": "mnt",
+    "pids": "pid",
+    "network": "net",
+    "ipc": "ipc",
+    "hostname": "uts",
+    "users": "user",
+    "cgroups": "cgroup",
+    "time": "time",
+}
+
+FLAGS = {
+    "mounts": CLONE_NEWNS,
+    "pids": CLONE_NEWPID,
+    "network": CLONE_NEWNET,
+    "ipc": CLONE_NEWIPC,
+    "hostname": CLONE_NEWUTS,
+    "users": CLONE_NEWUSER,
+    "cgroups": CLONE_NEWCGROUP,
+    "time": CLONE_NEWTIME,
+}
+
+_unshare = function("unshare", c_int)
+_setns = function("setns", c_int, c_int)
+_clone3 = syscall("clone3", c_char_p, c_size_t)
+_clone = syscall("clone", c_ulong, c_void_p, c_void_p, c_void_p, c_long)
+
+
+def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
+    """fork(2) into new namespaces: (pid, pidfd) in the parent, (0, -1) in the child.
+
+    The child shares nothing with the parent but the copied memory; it must end by execve or
+    `os._exit`. Threads of the parent don't exist in it. With `cgroup_fd` it is born in that
+    cgroup (version 2 only).
+    """
+    pidfd = ctypes.c_int(-1)
+    if cgroup_fd is not None:
+        flags |= CLONE_INTO_CGROUP
+    arguments = struct.pack(
+        "=11Q",
+        flags | CLONE_PIDFD,
+        ctypes.addressof(pidfd),
+        0,
+        0,
+        _SIGCHLD,
+        0,
+        0,
+        0,
+        0,
+        0,
+        cgroup_fd or 0,
+    )
+    try:
+        pid = _clone3(arguments, len(arguments))
+    except OSError as error:
+        if error.errno != errno.ENOSYS or flags & (CLONE_INTO_CGROUP | CLONE_NEWTIME):
+            raise
+        # An outer container's filter may answer ENOSYS to clone3; clone(2) does the same job.
+        pid = _clone(flags | CLONE_PIDFD | _SIGCHLD, None, ctypes.addressof(pidfd), None, 0)
+    return (pid, pidfd.value) if pid else (0, -1)
+
+
+def unshare(flags: int) -> None:
+    """Move this process into new namespaces."""
+    _unshare(ctypes.c_int(flags).value)
+
+
+def setns(descriptor: int, flags: int = 0) -> None:
+    """Move this process into the namespace of a descriptor (of /proc/PID/ns/*, or a pidfd)."""
+    _setns(descriptor, ctypes.c_int(flags).value)
+
+
+def identity(pid: int | str, file: str) -> int | None:
+    """The inode number that identifies a namespace of a process; None where the kernel lacks it."""
+    try:
+        return os.stat(f"/proc/{pid}/ns/{file}").st_ino
+    except FileNotFoundError:
+        return None
+
+
+def enter_new_time(boot_offset_seconds: int = 0, monotonic_offset_seconds: int = 0) -> None:
+    """Move this single-threaded process into a new time namespace with shifted clocks.
+
+    time_namespaces(7): the offsets are written while the namespace has no member yet.
+    """
+    unshare(CLONE_NEWTIME)
+    write_timens_offsets("self", boot_offset_seconds, monotonic_offset_seconds)
+    descriptor = os.open("/proc/self/ns/time_for_children", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        setns(descriptor, CLONE_NEWTIME)
+    finally:
+        os.close(descriptor)
+
+
+def write_timens_offsets(pid: int | str, boot: int, monotonic: int) -> None:
+    """Set the clocks' offsets, in seconds, of the time namespace that `pid`'s children enter."""
+    descriptor = os.open(f"/proc/{pid}/timens_offsets", os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, f"monotonic {monotonic} 0\nboottime {boot} 0\n".encode())
+    finally:
+        os.close(descriptor)
