@@ -1,0 +1,98 @@
+"""Signal masks, dispositions and signalfd(2), without the signal module (which imports enum)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import struct
+
+from isolate.linux._libc import c_char_p, c_int, c_void_p, function
+
+SIGHUP = 1
+SIGINT = 2
+SIGQUIT = 3
+SIGKILL = 9
+SIGUSR1 = 10
+SIGUSR2 = 12
+SIGTERM = 15
+SIGCHLD = 17
+SIGCONT = 18
+SIGSTOP = 19
+SIGTSTP = 20
+SIGWINCH = 28
+
+FORWARDED = (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCONT)
+
+_SIG_BLOCK = 0
+_SIG_SETMASK = 2
+_SIG_DFL = 0
+_SET_BYTES = 128  # sizeof(sigset_t) in glibc and musl
+_LAST = 64
+_SFD_CLOEXEC = os.O_CLOEXEC
+_SFD_NONBLOCK = os.O_NONBLOCK
+_SIGINFO_BYTES = 128
+
+_sigprocmask = function("sigprocmask", c_int, c_char_p, c_char_p)
+_signal = function("signal", c_int, c_void_p, restype=c_void_p)
+_signalfd = function("signalfd", c_int, c_char_p, c_int)
+_sigwaitinfo = function("sigwaitinfo", c_char_p, c_char_p)
+
+
+def set_of(*numbers: int) -> bytes:
+    """A sigset_t."""
+    bits = 0
+    for number in numbers:
+        bits |= 1 << (number - 1)
+    return bits.to_bytes(_SET_BYTES, "little")
+
+
+EVERY = set_of(*range(1, _LAST + 1))
+
+
+def block(numbers: bytes) -> bytes:
+    """Block signals in this thread; the mask that held before."""
+    before = bytes(_SET_BYTES)
+    _sigprocmask(_SIG_BLOCK, numbers, before)
+    return before
+
+
+def set_mask(mask: bytes) -> None:
+    """Set this thread's mask."""
+    _sigprocmask(_SIG_SETMASK, mask, None)
+
+
+def reset_all() -> None:
+    """Default dispositions and an empty mask: what a program expects to start with.
+
+    Ignored signals would survive execve(2), and Python ignores SIGPIPE and SIGXFSZ.
+    """
+    for number in range(1, _LAST + 1):
+        try:
+            _signal(number, _SIG_DFL)
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # SIGKILL, SIGSTOP, and those libc keeps for itself
+                raise
+    set_mask(bytes(_SET_BYTES))
+
+
+def signalfd(numbers: bytes) -> int:
+    """A descriptor that yields blocked signals; close-on-exec, non-blocking."""
+    return _signalfd(-1, numbers, _SFD_CLOEXEC | _SFD_NONBLOCK)
+
+
+def read_signals(descriptor: int) -> list[int]:
+    """The numbers of the signals that have arrived at a signalfd."""
+    try:
+        data = os.read(descriptor, _SIGINFO_BYTES * 16)
+    except BlockingIOError:
+        return []
+    return [struct.unpack_from("I", data, at)[0] for at in range(0, len(data), _SIGINFO_BYTES)]
+
+
+def wait_for(numbers: bytes) -> int:
+    """Wait for one of the blocked signals; its number."""
+    while True:
+        try:
+            return _sigwaitinfo(numbers, None)
+        except InterruptedError:
+            continue
