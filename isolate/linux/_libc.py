@@ -29,6 +29,9 @@ c_size_t = ctypes.c_size_t
 c_char_p = ctypes.c_char_p
 c_void_p = ctypes.c_void_p
 
+buffer = ctypes.create_string_buffer  # memory that the kernel writes to
+addressof = ctypes.addressof
+
 _libc = ctypes.PyDLL(None, use_errno=True)
 
 _MACHINE = os.uname().machine

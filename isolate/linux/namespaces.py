@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import struct
 
-from isolate.linux._libc import c_char_p, c_int, c_long, c_size_t, c_ulong, c_void_p, function, syscall
+from isolate.linux._libc import (
+    addressof,
+    buffer,
+    c_char_p,
+    c_int,
+    c_long,
+    c_size_t,
+    c_ulong,
+    c_void_p,
+    function,
+    syscall,
+)
 
 CLONE_NEWTIME = 0x00000080
 CLONE_NEWNS = 0x00020000
@@ -58,13 +68,13 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     `os._exit`. Threads of the parent don't exist in it. With `cgroup_fd` it is born in that
     cgroup (version 2 only).
     """
-    pidfd = ctypes.c_int(-1)
+    pidfd = buffer(4)
     if cgroup_fd is not None:
         flags |= CLONE_INTO_CGROUP
     arguments = struct.pack(
         "=11Q",
         flags | CLONE_PIDFD,
-        ctypes.addressof(pidfd),
+        addressof(pidfd),
         0,
         0,
         _SIGCHLD,
@@ -81,18 +91,23 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
         if error.errno != errno.ENOSYS or flags & (CLONE_INTO_CGROUP | CLONE_NEWTIME):
             raise
         # An outer container's filter may answer ENOSYS to clone3; clone(2) does the same job.
-        pid = _clone(flags | CLONE_PIDFD | _SIGCHLD, None, ctypes.addressof(pidfd), None, 0)
-    return (pid, pidfd.value) if pid else (0, -1)
+        pid = _clone(flags | CLONE_PIDFD | _SIGCHLD, None, addressof(pidfd), None, 0)
+    return (pid, int.from_bytes(pidfd.raw, "little")) if pid else (0, -1)
+
+
+def _as_int(flags: int) -> int:
+    """Flags as the C int that holds them (CLONE_NEWNET and above set high bits)."""
+    return flags - (1 << 32) if flags >= 1 << 31 else flags
 
 
 def unshare(flags: int) -> None:
     """Move this process into new namespaces."""
-    _unshare(ctypes.c_int(flags).value)
+    _unshare(_as_int(flags))
 
 
 def setns(descriptor: int, flags: int = 0) -> None:
     """Move this process into the namespace of a descriptor (of /proc/PID/ns/*, or a pidfd)."""
-    _setns(descriptor, ctypes.c_int(flags).value)
+    _setns(descriptor, _as_int(flags))
 
 
 def identity(pid: int | str, file: str) -> int | None:

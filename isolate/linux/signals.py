@@ -6,7 +6,7 @@ import errno
 import os
 import struct
 
-from isolate.linux._libc import c_char_p, c_int, c_void_p, function
+from isolate.linux._libc import buffer, c_char_p, c_int, c_void_p, function
 
 SIGHUP = 1
 SIGINT = 2
@@ -51,9 +51,9 @@ EVERY = set_of(*range(1, _LAST + 1))
 
 def block(numbers: bytes) -> bytes:
     """Block signals in this thread; the mask that held before."""
-    before = bytes(_SET_BYTES)
+    before = buffer(_SET_BYTES)
     _sigprocmask(_SIG_BLOCK, numbers, before)
-    return before
+    return before.raw
 
 
 def set_mask(mask: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import array  # built into the interpreter, no cost
 import marshal
+import struct
 
 import _socket  # the C half of socket, which imports enum and selectors on top
 
@@ -33,7 +33,7 @@ class Channel:
         """Send a message, and a descriptor with it. A peer that is gone is not an error here."""
         ancillary = []
         if descriptor is not None:
-            ancillary.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [descriptor])))
+            ancillary.append((_socket.SOL_SOCKET, _socket.SCM_RIGHTS, struct.pack("i", descriptor)))
         try:
             self._socket.sendmsg([marshal.dumps(message)], ancillary, _socket.MSG_NOSIGNAL)
         except (BrokenPipeError, ConnectionResetError):
@@ -53,7 +53,7 @@ class Channel:
         # marshal is safe here: both ends are this program, before the container's has run.
         message: tuple[Any, ...] = marshal.loads(data)
         for _level, _kind, payload in ancillary:
-            message += (array.array("i", payload)[0],)
+            message += struct.unpack("i", payload)
         return message
 
     def close(self) -> None:

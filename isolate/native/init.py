@@ -1,0 +1,66 @@
+"""The small init: reaps orphans, passes signals to the program, reports how it ended."""
+
+from __future__ import annotations
+
+import os
+
+from isolate.linux import signals
+from isolate.native import child as first
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
+
+    from isolate.native.step import Child
+
+
+def stay(program: int, child: Child) -> NoReturn:
+    """Be pid 1 until the program ends, then end with its status as a shell would give it.
+
+    The process is not dumpable, so nobody inside can trace it or open what it has open. When it
+    ends, the kernel kills what is left in its pid namespace.
+    """
+    _keep_only(child.channel.fileno())
+    child.channel.send(first.EXEC)
+    everything = signals.set_of(*(number for number in range(1, 65) if number not in (9, 19)))
+    signals.block(everything)
+    while True:
+        number = signals.wait_for(everything)
+        if number != signals.SIGCHLD:
+            _pass_on(program, number)
+            continue
+        status = _reap(program)
+        if status is not None:
+            child.channel.send(first.ENDED, status)
+            os._exit(_shell_code(status))
+
+
+def _keep_only(descriptor: int) -> None:
+    """Close everything else: the caller's streams must end when the program closes them."""
+    os.closerange(0, descriptor)
+    os.closerange(descriptor + 1, 4096)
+
+
+def _pass_on(program: int, number: int) -> None:
+    try:
+        os.kill(program, number)
+    except ProcessLookupError:
+        return
+
+
+def _reap(program: int) -> int | None:
+    """Reap all that have ended; the program's wait status if it is among them."""
+    found = None
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
+            return found
+        if pid == 0:
+            return found
+        if pid == program:
+            found = status
+
+
+def _shell_code(status: int) -> int:
+    return 128 + (status & 0x7F) if status & 0x7F else (status >> 8) & 0xFF

@@ -1,0 +1,149 @@
+"""Steps that attach the root filesystem and enter it: pivot_root(2), or chroot(2) where that is asked."""
+
+from __future__ import annotations
+
+import os
+
+from isolate.linux import mount
+from isolate.native.step import Step, StepError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.native.step import Child
+
+ROOT_MOUNT = "root.mount"  # a detached mount, prepared by the launcher
+ROOT_CONTEXT = "root.context"  # a filesystem context that the launcher configures
+
+
+class PrivatePropagation(Step):
+    """No mount made here reaches the host, and none of the host's reaches here."""
+
+    name = "mount.private"
+
+    def describe(self) -> str:
+        return "make the propagation of every mount private, recursively"
+
+    def run(self, child: Child) -> None:
+        mount.make_private("/")
+
+
+class AttachRoot(Step):
+    """Attach the root on top of "/", where only a descriptor leads to it.
+
+    Absolute paths still lead to the host's tree, from which sources of mounts are taken, until
+    the pivot. No directory is needed as a mount point, and nothing is mounted on the host.
+    """
+
+    name = "root.attach"
+    __slots__ = ("_attributes", "_what")
+
+    def __init__(self, what: str, attributes: int = mount.MOUNT_ATTR_NODEV) -> None:
+        self._what = what
+        self._attributes = attributes
+
+    def describe(self) -> str:
+        return f"attach {self._what} as the new root, reachable by a descriptor only"
+
+    def run(self, child: Child) -> None:
+        child.root = self._mount(child)
+        mount.move_mount(child.root, "/")
+
+    def _mount(self, child: Child) -> int:
+        if ROOT_CONTEXT in child.prepared:
+            return mount.fsmount(child.prepared[ROOT_CONTEXT], self._attributes)
+        return child.prepared[ROOT_MOUNT]
+
+
+class AttachOwnOverlay(AttachRoot):
+    """The overlay of an unprivileged user, made inside its own user namespace (Linux 5.11)."""
+
+    __slots__ = ("_layers", "_upper", "_work")
+
+    def __init__(self, layers: tuple[str, ...], upper: str, work: str) -> None:
+        super().__init__(f"an overlay of {' over '.join(layers)}")
+        self._layers = layers
+        self._upper = upper
+        self._work = work
+
+    def _mount(self, child: Child) -> int:
+        context = mount.fsopen("overlay")
+        mount.fsconfig_string(context, "source", "overlay")
+        mount.fsconfig_string(context, "lowerdir", ":".join(map(escape_layer, self._layers)))
+        if self._upper:
+            mount.fsconfig_string(context, "upperdir", self._upper)
+            mount.fsconfig_string(context, "workdir", self._work)
+        mount.fsconfig_flag(context, "userxattr")
+        mount.fsconfig_create(context)
+        return mount.fsmount(context, self._attributes)
+
+
+def escape_layer(path: str) -> str:
+    """A layer's path as overlayfs wants it in a list joined by colons."""
+    return path.replace("\\", "\\\\").replace(":", "\\:")
+
+
+class AttachOwnBind(AttachRoot):
+    """A directory of the host as the root, read-only, with what is mounted below it."""
+
+    __slots__ = ("_source",)
+
+    def __init__(self, source: str) -> None:
+        super().__init__(f"{source}, read-only")
+        self._source = source
+
+    def _mount(self, child: Child) -> int:
+        descriptor = mount.open_tree_clone(self._source, recursive=True)
+        attributes = (
+            mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOSUID
+        )
+        mount.mount_setattr("", at=descriptor, set_attributes=attributes, recursive=True)
+        return descriptor
+
+
+class PivotRoot(Step):
+    """The fence: the old root is detached, and no path or descriptor leads back."""
+
+    name = "root.pivot"
+
+    def describe(self) -> str:
+        return "pivot_root into the new root and detach the old one"
+
+    def run(self, child: Child) -> None:
+        os.fchdir(child.root)
+        mount.pivot_root(".", ".")
+        mount.umount2(".", mount.MNT_DETACH)
+        os.chdir("/")
+
+
+class Chroot(Step):
+    """chroot(2): a changed root directory, which is no fence against root inside."""
+
+    name = "root.chroot"
+
+    def describe(self) -> str:
+        return "chroot into the new root"
+
+    def run(self, child: Child) -> None:
+        os.fchdir(child.root)
+        os.chroot(".")
+        os.chdir("/")
+
+
+class Workdir(Step):
+    """The working directory, verified to lie inside (CVE-2024-21626)."""
+
+    name = "process.cwd"
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def describe(self) -> str:
+        return f"change the working directory to {self._path} and verify that it lies inside"
+
+    def run(self, child: Child) -> None:
+        os.chdir(self._path)
+        # getcwd(3) fails with ENOENT, or says "(unreachable)", outside the root.
+        where = os.getcwd()
+        if not where.startswith("/"):
+            raise StepError(f"the working directory {self._path} lies outside the root")
