@@ -1,0 +1,1 @@
+"""What the tests share: needs, leak checks, ordinary users, the command under test."""
