@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import marshal
+import select
 import struct
 
 import _socket  # the C half of socket, which imports enum and selectors on top
@@ -55,6 +56,18 @@ class Channel:
         for _level, _kind, payload in ancillary:
             message += struct.unpack("i", payload)
         return message
+
+    def is_closed(self) -> bool:
+        """Whether the peer is gone."""
+        poll = select.poll()
+        poll.register(self.fileno(), 0)  # POLLHUP is always reported
+        return bool(poll.poll(0))
+
+    def is_readable(self) -> bool:
+        """Whether `receive` would return at once."""
+        poll = select.poll()
+        poll.register(self.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
 
     def close(self) -> None:
         """Close this end."""

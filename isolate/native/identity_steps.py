@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from isolate.linux import capabilities, keyring, namespaces, net, prctl
+from isolate.linux import capabilities, keyring, namespaces, net, prctl, signals
 from isolate.linux.seccomp import load
 from isolate.native import accounts
 from isolate.native.step import Step, StepError
@@ -39,21 +39,19 @@ class WaitFor(Step):
 
 
 class DieWithLauncher(Step):
-    """A killed launcher leaves no program behind; prctl(2) PR_SET_PDEATHSIG."""
+    """A killed launcher leaves no program behind; prctl(2) PR_SET_PDEATHSIG.
+
+    The kernel clears the setting when ids or capabilities change, so this follows them.
+    """
 
     name = "process.die_with_launcher"
-    __slots__ = ("_launcher",)
-
-    def __init__(self, launcher: int) -> None:
-        self._launcher = launcher
 
     def describe(self) -> str:
         return "be killed when the launcher dies"
 
     def run(self, child: Child) -> None:
-        prctl.set_pdeathsig(9)
-        # In a new pid namespace the parent reads as 0; a dead one is noticed by the channel.
-        if os.getppid() not in (0, self._launcher):
+        prctl.set_pdeathsig(signals.SIGKILL)
+        if child.channel.is_closed():  # it died before the call above: no signal will come
             raise StepError("the launcher is gone")
 
 

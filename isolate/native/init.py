@@ -14,12 +14,14 @@ if TYPE_CHECKING:
     from isolate.native.step import Child
 
 
-def stay(program: int, child: Child) -> NoReturn:
+def stay(program: int, child: Child, executed: int) -> NoReturn:
     """Be pid 1 until the program ends, then end with its status as a shell would give it.
 
     The process is not dumpable, so nobody inside can trace it or open what it has open. When it
-    ends, the kernel kills what is left in its pid namespace.
+    ends, the kernel kills what is left in its pid namespace. `executed` reads as closed once the
+    program's process has executed it, or has failed to and said so.
     """
+    os.read(executed, 1)
     _keep_only(child.channel.fileno())
     child.channel.send(first.EXEC)
     everything = signals.set_of(*(number for number in range(1, 65) if number not in (9, 19)))

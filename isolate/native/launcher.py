@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import select
 
 from isolate.errors import LaunchError, StateError
 from isolate.linux import namespaces, process, signals
@@ -95,35 +94,10 @@ def _do_our_half(meanwhile: Callable[[int, Channel], None], pid: int, channel: C
     try:
         meanwhile(pid, channel)
     except OSError as error:
-        message = channel.receive() if _readable(channel) else None
+        message = channel.receive() if channel.is_readable() else None
         if message is not None and message[0] == first.FAILED:
             raise from_child(*message[1:5]) from error
         raise LaunchError(f"setting up the first process failed: {error}") from error
-
-
-def _readable(channel: Channel) -> bool:
-    poll = select.poll()
-    poll.register(channel.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
-
-
-def _until_ready(channel: Channel, on_console: Callable[[int], None] | None) -> None:
-    while True:
-        message = channel.receive()
-        if message is None:
-            raise LaunchError(
-                "the container's first process died while it was being set up",
-                hint="it may have been killed for memory: see the kernel's log",
-            )
-        if message[0] == first.READY:
-            return
-        if message[0] == first.FAILED:
-            raise from_child(*message[1:5])
-        if message[0] == first.CONSOLE:
-            if on_console is None:
-                os.close(message[1])
-            else:
-                on_console(message[1])
 
 
 def _abandon(pid: int, pidfd: int, channel: Channel) -> None:
@@ -169,7 +143,7 @@ def ended(pid: int, start_time: int) -> int | None:
     channel = _channels.pop((pid, start_time), None)
     if channel is None:
         return None
-    message = channel.receive() if _readable(channel) else None
+    message = channel.receive() if channel.is_readable() else None
     channel.close()
     return int(message[1]) if message is not None and message[0] == first.ENDED else None
 

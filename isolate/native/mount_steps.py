@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from isolate.native.step import Child
     from isolate.spec.model import Mount
 
-_SAFE = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
+SAFE = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
 
 
 def _attach(child: Child, mount_fd: int, target: str, *, directory: bool) -> None:
@@ -40,7 +40,7 @@ class Filesystem(Step):
     __slots__ = ("_attributes", "_fstype", "_parameters", "_target")
 
     def __init__(
-        self, fstype: str, target: str, attributes: int = _SAFE, **parameters: str
+        self, fstype: str, target: str, attributes: int = SAFE, **parameters: str
     ) -> None:
         self._fstype = fstype
         self._target = target
@@ -69,7 +69,7 @@ class Proc(Step):
         return "mount a fresh proc at /proc"
 
     def run(self, child: Child) -> None:
-        made = mount.new_filesystem("proc", _SAFE)
+        made = mount.new_filesystem("proc", SAFE)
         where = resolve.make_target(child.root, "/proc", directory=True)
         mount.move_mount(made, "", at=where)
         os.close(where)
@@ -93,7 +93,7 @@ class HostTree(Step):
 
     def run(self, child: Child) -> None:
         made = mount.open_tree_clone(self._path, recursive=True)
-        attributes = mount.MOUNT_ATTR_RDONLY | _SAFE
+        attributes = mount.MOUNT_ATTR_RDONLY | SAFE
         mount.mount_setattr("", at=made, set_attributes=attributes, recursive=True)
         where = resolve.make_target(child.root, self._path, directory=True)
         mount.move_mount(made, "", at=where)
@@ -231,7 +231,7 @@ class Masked(Step):
             return
         if stat.S_ISDIR(os.fstat(where).st_mode):
             cover = mount.new_filesystem(
-                "tmpfs", mount.MOUNT_ATTR_RDONLY | _SAFE, mode="0555", nr_inodes="1"
+                "tmpfs", mount.MOUNT_ATTR_RDONLY | SAFE, mode="0555", nr_inodes="1"
             )
         else:
             cover = open_device("/dev/null", os.makedev(1, 3))
@@ -261,7 +261,7 @@ class ReadOnly(Step):
             return
         cover = mount.open_tree_clone("", at=where, recursive=True)
         mount.mount_setattr(
-            "", at=cover, set_attributes=mount.MOUNT_ATTR_RDONLY | _SAFE, recursive=True
+            "", at=cover, set_attributes=mount.MOUNT_ATTR_RDONLY | SAFE, recursive=True
         )
         mount.move_mount(cover, "", at=where)
         os.close(cover)

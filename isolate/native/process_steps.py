@@ -69,10 +69,11 @@ class Stdio(Step):
     """Put the program's standard streams in place; close every other descriptor at execve."""
 
     name = "process.stdio"
-    __slots__ = ("_stdio",)
+    __slots__ = ("_init", "_stdio")
 
-    def __init__(self, stdio: tuple[int, int, int]) -> None:
+    def __init__(self, stdio: tuple[int, int, int], *, init: bool) -> None:
         self._stdio = stdio
+        self._init = init
 
     def describe(self) -> str:
         return "put the standard streams in place and mark every other descriptor close-on-exec"
@@ -80,7 +81,8 @@ class Stdio(Step):
     def run(self, child: Child) -> None:
         stdio = self._stdio
         if child.terminal >= 0:
-            terminal.make_controlling(child.terminal)
+            if not self._init:
+                terminal.make_controlling(child.terminal)
             os.fchown(child.terminal, child.user, -1)
             stdio = (child.terminal, child.terminal, child.terminal)
         descriptors.move_to_stdio(stdio)
@@ -125,11 +127,14 @@ class Init(Step):
         return "fork: the child goes on to become the program, this process stays as its init"
 
     def run(self, child: Child) -> None:
+        executed, write_end = os.pipe()
         program = os.fork()
         if program:
             prctl.set_dumpable(False)
-            init.stay(program, child)
-        if child.terminal >= 0:
+            os.close(write_end)
+            init.stay(program, child, executed)
+        os.close(executed)
+        if child.terminal >= 0:  # job control needs the program to lead the terminal's session
             os.setsid()
             terminal.make_controlling(0)
 

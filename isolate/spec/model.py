@@ -125,7 +125,9 @@ class Process(Record):
     )
     umask: int = field(Integer(0, 0o777), default=0o022, doc="file mode creation mask")
     terminal: bool = field(Boolean(), default=False, doc="give the program a terminal of its own")
-    interactive: bool = field(Boolean(), default=False, doc="pass standard input on; else it is empty")
+    interactive: bool = field(
+        Boolean(), default=True, doc="pass standard input on; else the program reads nothing"
+    )
     init: bool = field(
         Boolean(), default=False, doc="run a small init as pid 1 that reaps orphans and passes signals"
     )

@@ -1,0 +1,63 @@
+"""Relays between the program's terminal or pipes and the caller's: constant memory, backpressure."""
+
+from __future__ import annotations
+
+import os
+import select
+
+_CHUNK = 65536
+_ATOMIC = 4096  # PIPE_BUF: a writable pipe takes that much without blocking
+
+
+class Relay:
+    """Copies one descriptor to another, at most one chunk in memory.
+
+    It reads on only when the sink has taken all, so that a slow reader slows the program down
+    and nothing piles up here.
+    """
+
+    __slots__ = ("_pending", "count", "limit", "sink", "source")
+
+    def __init__(self, source: int, sink: int, limit: int | None = None) -> None:
+        self.source = source
+        self.sink = sink
+        self.limit = limit
+        self.count = 0
+        self._pending = b""
+
+    @property
+    def open(self) -> bool:
+        """Whether there may be more to copy."""
+        return self.source >= 0 or bool(self._pending)
+
+    def interests(self) -> list[tuple[int, int]]:
+        """What to poll for."""
+        if self._pending:
+            return [(self.sink, select.POLLOUT)]
+        return [(self.source, select.POLLIN)] if self.source >= 0 else []
+
+    def act(self) -> None:
+        """Copy one piece; called when poll said that one of `interests` is ready."""
+        if self._pending:
+            self._write()
+        elif self.source >= 0:
+            self._read()
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self.source, _CHUNK)
+        except OSError:  # a terminal's master reads EIO once nobody holds the other side
+            data = b""
+        if not data:
+            self.source = -1
+        self.count += len(data)
+        self._pending = data
+
+    def _write(self) -> None:
+        try:
+            written = os.write(self.sink, self._pending[:_ATOMIC])
+        except OSError:  # the reader is gone: stop reading, so that the program gets SIGPIPE
+            self._pending = b""
+            self.source = -1
+            return
+        self._pending = self._pending[written:]

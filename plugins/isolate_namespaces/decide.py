@@ -1,0 +1,182 @@
+"""What a spec means on this host: which namespaces, which id maps, which capabilities."""
+
+from __future__ import annotations
+
+import os
+
+from isolate.errors import HostError, UnsupportedError
+from isolate.linux import capabilities, idmap
+from isolate.linux.namespaces import FILES, FLAGS
+from isolate.spec.model import VIEWS
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isolate.linux.idmap import Range
+    from isolate.spec.model import IdMap, Spec
+
+NEWUIDMAP = "/usr/bin/newuidmap"
+NEWGIDMAP = "/usr/bin/newgidmap"
+RANGE = 65536
+
+
+def kernel_views() -> frozenset[str]:
+    """The views for which this kernel has a namespace."""
+    return frozenset(view for view in VIEWS if os.path.exists(f"/proc/self/ns/{FILES[view]}"))
+
+
+def views(spec: Spec) -> frozenset[str]:
+    """The namespaces to make.
+
+    Mounts are always the container's own. Root inside is root outside, and the network is the
+    host's, only where the spec says so in that very field; an explicit list chooses among the rest.
+    """
+    chosen = set(VIEWS if spec.isolate is None else spec.isolate) & kernel_views()
+    chosen |= {"mounts", "users", "network"}
+    if spec.privileges.users == "host" or spec.privileges.privileged:
+        chosen.discard("users")
+    if spec.network.mode == "host":
+        chosen.discard("network")
+    return frozenset(chosen)
+
+
+def clone_flags(chosen: frozenset[str]) -> int:
+    """The flags of the first clone. The cgroup and time namespaces are entered later, by the
+    child: one after it has joined its cgroup, the other with its clocks set."""
+    flags = 0
+    for view in chosen - {"cgroups", "time"}:
+        flags |= FLAGS[view]
+    return flags
+
+
+def capability_mask(spec: Spec) -> int:
+    """The bounding, permitted and effective set."""
+    asked = spec.privileges
+    if asked.privileged:
+        return capabilities.read("self").bounding
+    if asked.capabilities is not None:
+        base = capabilities.to_mask(asked.capabilities)
+    else:
+        base = capabilities.DEFAULT
+    if "ALL" in asked.cap_drop:
+        base = 0
+    dropped = capabilities.to_mask(name for name in asked.cap_drop if name != "ALL")
+    return (base & ~dropped) | capabilities.to_mask(asked.cap_add)
+
+
+class Maps:
+    """Id maps of the user namespace, and how they are written."""
+
+    __slots__ = ("gids", "helper", "note", "uids")
+
+    def __init__(
+        self, uids: Sequence[Range], gids: Sequence[Range], *, helper: bool = False, note: str = ""
+    ) -> None:
+        self.uids = uids
+        self.gids = gids
+        self.helper = helper
+        self.note = note
+
+    @property
+    def single(self) -> bool:
+        """Whether only the caller's own id is mapped: no other owner, no supplementary group."""
+        return sum(count for _inside, _outside, count in self.gids) == 1
+
+
+def chosen_maps(asked: Sequence[IdMap]) -> list[Range]:
+    """The spec's maps in the kernel's form."""
+    return [(row.inside, row.outside, row.size) for row in asked]
+
+
+def private_range(first: int) -> Maps:
+    """Root's container: a range of ids that nothing else on the host uses."""
+    return Maps([(0, first, RANGE)], [(0, first, RANGE)])
+
+
+def rootless() -> Maps:
+    """An ordinary user's container: own id as root, subordinate ids after it where there are any."""
+    uid, gid = os.geteuid(), os.getegid()
+    names = _names(uid)
+    uids = idmap.subordinate("/etc/subuid", names)
+    gids = idmap.subordinate("/etc/subgid", names)
+    if uids and gids and os.access(NEWUIDMAP, os.X_OK) and os.access(NEWGIDMAP, os.X_OK):
+        return Maps(_after_own(uid, uids), _after_own(gid, gids), helper=True)
+    return Maps(
+        [(0, uid, 1)],
+        [(0, gid, 1)],
+        note="only your own id is mapped: programs that change to another user fail, and every "
+        "file belongs to root inside. Install uidmap and add a range to /etc/subuid and "
+        "/etc/subgid for more.",
+    )
+
+
+def _after_own(own: int, ranges: Sequence[tuple[int, int]]) -> list[Range]:
+    rows = [(0, own, 1)]
+    inside = 1
+    for first, count in ranges:
+        rows.append((inside, first, count))
+        inside += count
+    return rows
+
+
+def _names(uid: int) -> tuple[str, ...]:
+    import pwd
+
+    try:
+        return (pwd.getpwuid(uid).pw_name, str(uid))
+    except KeyError:
+        return (str(uid),)
+
+
+def check_rootless_maps(maps: Maps) -> None:
+    """Refuse ranges that aren't the caller's (newuidmap would too, but less clearly)."""
+    uid, gid = os.geteuid(), os.getegid()
+    for rows, own, path in (
+        (maps.uids, uid, "/etc/subuid"),
+        (maps.gids, gid, "/etc/subgid"),
+    ):
+        granted = [(own, 1), *idmap.subordinate(path, _names(uid))]
+        for _inside, outside, count in rows:
+            if not any(
+                first <= outside and outside + count <= first + size for first, size in granted
+            ):
+                raise UnsupportedError(
+                    f"the map's range {outside}..{outside + count - 1} isn't yours by {path}",
+                    hint="use ranges that the file grants to you, or leave the maps unsaid",
+                )
+
+
+def user_namespaces_allowed() -> str | None:
+    """Why this user may not make a user namespace, or None; read from the kernel's settings."""
+    if not os.path.exists("/proc/self/ns/user"):
+        return "the kernel has no user namespaces"
+    for path, forbidding in (
+        ("/proc/sys/user/max_user_namespaces", "0"),
+        ("/proc/sys/kernel/unprivileged_userns_clone", "0"),
+        ("/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1"),
+    ):
+        unprivileged_only = "unprivileged" in path
+        if unprivileged_only and os.geteuid() == 0:
+            continue
+        if _read(path) == forbidding:
+            return f"{path} is {forbidding}"
+    return None
+
+
+def _read(path: str) -> str | None:
+    try:
+        with open(path, encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return None
+
+
+def require_mapped(maps: Maps, uid: int | None, gid: int | None) -> None:
+    """Refuse a user that the map doesn't hold, before anything is made."""
+    for rows, number, word in ((maps.uids, uid, "user"), (maps.gids, gid, "group")):
+        if number is not None and idmap.outside(rows, number) is None:
+            raise HostError(
+                f"{word} id {number} isn't in the container's map",
+                hint="only mapped ids exist inside; see `isolate explain`",
+            )
