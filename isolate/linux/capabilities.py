@@ -225,7 +225,7 @@ def before_setuid(mask: int) -> None:
     """
     clear_ambient()
     drop_bounding(mask)
-    prctl.set_keepcaps(keep=True)
+    prctl.set_keepcaps(True)
 
 
 def after_setuid(mask: int, *, ambient: int = 0) -> None:
@@ -241,7 +241,7 @@ def after_setuid(mask: int, *, ambient: int = 0) -> None:
         raise ValueError("ambient capabilities must be within the mask")
     capset(mask, mask, ambient)
     raise_ambient(ambient)
-    prctl.set_keepcaps(keep=False)
+    prctl.set_keepcaps(False)
 
 
 def apply(mask: int, *, ambient: int = 0) -> None:

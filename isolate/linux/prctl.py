@@ -45,7 +45,7 @@ def get_no_new_privs() -> bool:
     return prctl(PR_GET_NO_NEW_PRIVS) == 1
 
 
-def set_dumpable(*, dumpable: bool) -> None:
+def set_dumpable(dumpable: bool) -> None:  # noqa: FBT001 - prctl(2)'s own argument
     """Whether others of the same user may trace this process and open its /proc/PID files.
 
     The kernel sets it anew at execve(2) and at each change of ids.
@@ -74,7 +74,7 @@ def get_pdeathsig() -> int:
     return int(signal[0])
 
 
-def set_child_subreaper(*, reaper: bool) -> None:
+def set_child_subreaper(reaper: bool) -> None:  # noqa: FBT001 - as above
     """Whether orphaned descendants become children of this process instead of init's."""
     prctl(PR_SET_CHILD_SUBREAPER, int(reaper))
 
@@ -86,7 +86,7 @@ def get_child_subreaper() -> bool:
     return int(reaper[0]) != 0
 
 
-def set_keepcaps(*, keep: bool) -> None:
+def set_keepcaps(keep: bool) -> None:  # noqa: FBT001 - as above
     """Whether permitted capabilities survive the change from user 0 to others; execve clears it."""
     prctl(PR_SET_KEEPCAPS, int(keep))
 
