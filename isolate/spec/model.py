@@ -21,73 +21,33 @@ from isolate.spec.kinds import (
     Union,
     words,
 )
-from isolate.spec.record import Record, field
+from isolate.spec.record import Record, below, field, shown
+from isolate.spec.texts import (
+    ABSOLUTE,
+    CAPABILITY,
+    CPUSET,
+    ENV_NAME,
+    HOSTNAME,
+    INSIDE,
+    IO_DEVICE,
+    SECCOMP,
+    SOURCE,
+    SYSCTL,
+    SYSCTL_VALUE,
+    UID_MAX,
+    USER,
+    label,
+    sysctl_path,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
 
 VIEWS = ("mounts", "pids", "network", "ipc", "hostname", "users", "cgroups", "time")
-UID_MAX = 2**32 - 2  # (uid_t)-1 means "unchanged" to setresuid(2)
-
-
-def _is_absolute(text: str) -> bool:
-    return text.startswith("/") and len(text) < 4096
-
-
-def _is_inside(text: str) -> bool:
-    return _is_absolute(text) and ".." not in text.split("/")
-
-
-def _is_env_name(text: str) -> bool:
-    return text != "" and "=" not in text
-
-
-def _is_hostname(text: str) -> bool:
-    plain = text.replace("-", "").replace(".", "").replace("_", "")
-    return plain.isascii() and plain.isalnum() and not text.startswith("-") and len(text) <= 64
-
-
-def _is_cpuset(text: str) -> bool:
-    return all(
-        all(bound.isascii() and bound.isdigit() and len(bound) < 6 for bound in bounds)
-        and (len(bounds) == 1 or (len(bounds) == 2 and int(bounds[0]) <= int(bounds[1])))
-        for bounds in (part.split("-") for part in text.split(","))
-    )
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdigit() and len(text) <= 10 and int(text) <= UID_MAX
-
-
-def _is_account(text: str) -> bool:
-    name = text.replace("-", "").replace("_", "").replace(".", "").removesuffix("$")
-    return text[:1] not in ("-", ".", "") and name.isascii() and name.isalnum() and len(text) <= 256
-
-
-def _is_user(text: str) -> bool:
-    parts = text.split(":")
-    return len(parts) <= 2 and all(
-        _is_id(part) or (_is_account(part) and not part.isdigit()) for part in parts
-    )
-
-
-def _is_sysctl_value(text: str) -> bool:
-    return "\n" not in text and len(text) <= 4096
-
-
-def _is_device_number(text: str) -> bool:
-    major, separator, minor = text.partition(":")
-    return bool(separator) and all(p.isascii() and p.isdigit() and len(p) < 8 for p in (major, minor))
-
-
-def _is_io_device(text: str) -> bool:
-    return _is_inside(text) or _is_device_number(text)
-
-
-ABSOLUTE = Text("an absolute path", accept=_is_absolute, pattern="^/")
-INSIDE = Text("an absolute path without '..'", accept=_is_inside, pattern="^/")
-CAPABILITY = words(CAPABILITIES, "a capability of capabilities(7), such as CAP_NET_BIND_SERVICE")
+OPTION = Union(
+    Boolean(), Integer(-(2**63)), Number(-1e300, 1e300, "any unit"), Text(), Items(Text())
+)
 RATE = Size(1)
 ID = Integer(0, UID_MAX)
 
@@ -100,23 +60,26 @@ class Rlimit(Record):
 
     def validate(self, path: str) -> None:
         if self.hard != -1 and (self.soft == -1 or self.soft > self.hard):
-            raise SpecError(f"{path}.soft", f"{self.soft} is above the hard limit {self.hard}")
+            soft = "no limit" if self.soft == -1 else self.soft
+            raise SpecError(below(path, "soft"), f"{soft} is above the hard limit {self.hard}")
 
 
 class Process(Record):
     """The program and what it starts with."""
 
     args: tuple[str, ...] = field(
-        Items(Text()), default=(), doc="the program and its arguments; the program is found by PATH"
+        Items(Text(), most=2**17),
+        default=(),
+        doc="the program and its arguments; the program is found by PATH",
     )
     cwd: str = field(INSIDE, default="/", doc="working directory, inside the root")
     env: MappingType[str, str] = field(
-        Mapping(Text("a name without '='", accept=_is_env_name), Text()),
+        Mapping(ENV_NAME, Text()),
         default={},
         doc="environment variables; PATH, HOME and TERM get a value where none is given",
     )
     user: str | None = field(
-        Text("USER or USER:GROUP, each a name or a number up to 4294967294", accept=_is_user),
+        USER,
         default=None,
         doc="user (and group) inside; names are looked up inside the root; none said: 0:0",
     )
@@ -129,7 +92,9 @@ class Process(Record):
         Boolean(), default=True, doc="pass standard input on; else the program reads nothing"
     )
     init: bool = field(
-        Boolean(), default=False, doc="run a small init as pid 1 that reaps orphans and passes signals"
+        Boolean(),
+        default=False,
+        doc="run a small init as pid 1 that reaps orphans and passes signals",
     )
     rlimits: MappingType[str, Rlimit] = field(
         Mapping(words(RLIMITS, f"one of {', '.join(RLIMITS)}"), Nested(Rlimit)),
@@ -145,7 +110,7 @@ class Root(Record):
     """The root filesystem."""
 
     source: str = field(
-        Text("base, host, dir:PATH, tar:PATH, or a path that begins with / or ."),
+        SOURCE,
         default="base",
         doc="where the files come from; the source is never written to",
     )
@@ -162,8 +127,12 @@ class Mount(Record):
     )
     source: str | None = field(ABSOLUTE, default=None, doc="the host's path of a bind mount")
     target: str = field(INSIDE, doc="where it appears inside; made where it is missing")
-    readonly: bool = field(Boolean(), default=False, doc="read-only, with all that is mounted below")
-    recursive: bool = field(Boolean(), default=True, doc="show also what is mounted below the source")
+    readonly: bool = field(
+        Boolean(), default=False, doc="read-only, with all that is mounted below"
+    )
+    recursive: bool = field(
+        Boolean(), default=True, doc="show also what is mounted below the source"
+    )
     suid: bool = field(Boolean(), default=False, doc="honour set-uid bits and file capabilities")
     dev: bool = field(Boolean(), default=False, doc="honour device nodes")
     exec: bool = field(Boolean(), default=True, doc="allow to execute programs")
@@ -179,13 +148,16 @@ class Mount(Record):
     def validate(self, path: str) -> None:
         if (self.source is not None) != (self.type == "bind"):
             problem = "is missing" if self.type == "bind" else f"has no meaning for {self.type}"
-            raise SpecError(f"{path}.source", problem, hint="a bind mount, and no other, has a source")
-        if self.type != "tmpfs" and (self.size is not None or self.mode is not None):
-            raise SpecError(f"{path}.size", "size and mode are for type tmpfs only")
+            raise SpecError(
+                below(path, "source"), problem, hint="a bind mount, and no other, has a source"
+            )
+        for name in ("size", "mode"):
+            if self.type != "tmpfs" and getattr(self, name) is not None:
+                raise SpecError(below(path, name), "is for type tmpfs only")
         if self.idmap and self.type != "bind":
-            raise SpecError(f"{path}.idmap", "is for type bind only")
-        if self.target.strip("/") in ("", "."):
-            raise SpecError(f"{path}.target", "the root itself can't be a mount's target")
+            raise SpecError(below(path, "idmap"), "is for type bind only")
+        if _plain(self.target) == "":
+            raise SpecError(below(path, "target"), "the root itself can't be a mount's target")
 
 
 class Network(Record):
@@ -202,7 +174,8 @@ class IoMax(Record):
     """Limits on one block device; at least one must be given."""
 
     device: str = field(
-        Text("a device's path or MAJOR:MINOR", accept=_is_io_device), doc="the block device"
+        IO_DEVICE,
+        doc="the block device",
     )
     rbps: int | None = field(RATE, default=None, doc="bytes read per second")
     wbps: int | None = field(RATE, default=None, doc="bytes written per second")
@@ -225,10 +198,12 @@ class Limits(Record):
         Number(0.01, 4096, "CPUs"), default=None, doc="CPUs' worth of time, as in 0.5 or 2"
     )
     cpu_weight: int | None = field(
-        Integer(1, 10000), default=None, doc="share of contended CPU time; the kernel's default is 100"
+        Integer(1, 10000),
+        default=None,
+        doc="share of contended CPU time; the kernel's default is 100",
     )
     cpuset: str | None = field(
-        Text("CPU numbers as in 0-3,5", accept=_is_cpuset, limit=4096),
+        CPUSET,
         default=None,
         doc="the CPUs that may be used",
     )
@@ -249,7 +224,7 @@ class Limits(Record):
 
     def validate(self, path: str) -> None:
         if self.memory_swap is not None and self.memory is None:
-            raise SpecError(f"{path}.memory_swap", "needs limits.memory beside it")
+            raise SpecError(below(path, "memory_swap"), "needs limits.memory beside it")
 
 
 class IdMap(Record):
@@ -261,7 +236,17 @@ class IdMap(Record):
 
     def validate(self, path: str) -> None:
         if max(self.inside, self.outside) + self.size > UID_MAX + 1:
-            raise SpecError(f"{path}.size", "the range goes beyond 4294967294")
+            raise SpecError(below(path, "size"), "the range goes beyond 4294967294")
+
+
+def _refuse_overlap(ranges: tuple[IdMap, ...], path: str) -> None:
+    for side in ("inside", "outside"):
+        end, order = 0, sorted(range(len(ranges)), key=lambda i: getattr(ranges[i], side))
+        for number in order:
+            first = getattr(ranges[number], side)
+            if first < end:
+                raise SpecError(f"{path}[{number}].{side}", f"{first} is in another range already")
+            end = first + ranges[number].size
 
 
 class Privileges(Record):
@@ -270,10 +255,13 @@ class Privileges(Record):
     privileged: bool = field(
         Boolean(),
         default=False,
-        doc="all capabilities, no seccomp filter, nothing masked, root inside is root outside: no fence",
+        doc="no fence: all capabilities, no seccomp filter, nothing masked, root inside is root "
+        "outside",
     )
     capabilities: tuple[str, ...] | None = field(
-        Items(CAPABILITY, most=64), default=None, doc="the whole capability set, instead of the default"
+        Items(CAPABILITY, most=64),
+        default=None,
+        doc="the whole capability set, instead of the default",
     )
     cap_add: tuple[str, ...] = field(
         Items(CAPABILITY, most=64), default=(), doc="capabilities beside the default set"
@@ -284,15 +272,17 @@ class Privileges(Record):
         doc="capabilities out of the default set; ALL is every one",
     )
     no_new_privileges: bool | None = field(
-        Boolean(), default=None, doc="execve(2) never gives more rights: no set-uid, no file capabilities"
+        Boolean(),
+        default=None,
+        doc="execve(2) never gives more rights: no set-uid, no file capabilities",
     )
     seccomp: str | None = field(
-        Text("default, unconfined, or the path of a profile in Docker's format"),
+        SECCOMP,
         default=None,
         doc="system call filter; see seccomp(2)",
     )
     lsm_label: str | None = field(
-        Text(limit=4096), default=None, doc="AppArmor profile or SELinux label of the program"
+        label("a label", 4096), default=None, doc="AppArmor profile or SELinux label of the program"
     )
     users: str | None = field(
         Choice("private", "host"),
@@ -311,13 +301,15 @@ class Privileges(Record):
 
     def validate(self, path: str) -> None:
         if bool(self.uid_map) != bool(self.gid_map):
-            raise SpecError(f"{path}.uid_map", "uid_map and gid_map go together")
+            raise SpecError(below(path, "uid_map"), "uid_map and gid_map go together")
+        _refuse_overlap(self.uid_map, below(path, "uid_map"))
+        _refuse_overlap(self.gid_map, below(path, "gid_map"))
         if self.uid_map and self.users == "host":
-            raise SpecError(f"{path}.users", "host leaves no room for uid_map")
+            raise SpecError(below(path, "users"), "host leaves no room for uid_map")
         if self.privileged and (self.cap_drop or self.capabilities is not None):
-            raise SpecError(f"{path}.privileged", "contradicts a smaller set of capabilities")
+            raise SpecError(below(path, "privileged"), "contradicts a smaller set of capabilities")
         if self.privileged and self.users == "private":
-            raise SpecError(f"{path}.privileged", "contradicts users = private")
+            raise SpecError(below(path, "privileged"), "contradicts users = private")
 
 
 class Device(Record):
@@ -331,17 +323,19 @@ class Device(Record):
 
 
 class Hook(Record):
-    """A program of the host that is run at a point of the lifecycle, with the state on its stdin."""
+    """A program of the host, run at a point of the lifecycle with the state on its stdin."""
 
     path: str = field(ABSOLUTE, doc="the program")
     args: tuple[str, ...] = field(Items(Text()), default=(), doc="its arguments, the name included")
     env: MappingType[str, str] = field(
-        Mapping(Text("a name without '='", accept=_is_env_name), Text()),
+        Mapping(ENV_NAME, Text()),
         default={},
         doc="its whole environment",
     )
     timeout: float | None = field(
-        Number(0.001, 10**6, "seconds"), default=None, doc="seconds; then it is killed and has failed"
+        Number(0.001, 10**6, "seconds"),
+        default=None,
+        doc="seconds; then it is killed and has failed",
     )
 
 
@@ -351,9 +345,15 @@ _HOOKS = Items(Nested(Hook), most=64)
 class Hooks(Record):
     """The six points of the OCI runtime specification (config.md, POSIX-platform Hooks)."""
 
-    prestart: tuple[Hook, ...] = field(_HOOKS, default=(), doc="deprecated by OCI: as create_runtime")
-    create_runtime: tuple[Hook, ...] = field(_HOOKS, default=(), doc="namespaces are made, root not yet")
-    create_container: tuple[Hook, ...] = field(_HOOKS, default=(), doc="in the container's namespaces")
+    prestart: tuple[Hook, ...] = field(
+        _HOOKS, default=(), doc="deprecated by OCI: as create_runtime"
+    )
+    create_runtime: tuple[Hook, ...] = field(
+        _HOOKS, default=(), doc="namespaces are made, root not yet"
+    )
+    create_container: tuple[Hook, ...] = field(
+        _HOOKS, default=(), doc="in the container's namespaces"
+    )
     start_container: tuple[Hook, ...] = field(_HOOKS, default=(), doc="inside, before the program")
     poststart: tuple[Hook, ...] = field(_HOOKS, default=(), doc="after the program has started")
     poststop: tuple[Hook, ...] = field(_HOOKS, default=(), doc="after the container is deleted")
@@ -373,40 +373,36 @@ class Spec(Record):
     network: Network = field(Nested(Network), default={}, doc="the network")
     limits: Limits = field(Nested(Limits), default={}, doc="resource limits")
     privileges: Privileges = field(Nested(Privileges), default={}, doc="rights")
-    devices: tuple[Device, ...] = field(Items(Nested(Device)), default=(), doc="devices of the host")
+    devices: tuple[Device, ...] = field(
+        Items(Nested(Device)), default=(), doc="devices of the host"
+    )
     hostname: str | None = field(
-        Text("letters, digits, '-', '_' and '.', at most 64", accept=_is_hostname),
+        HOSTNAME,
         default=None,
         doc="host name inside; none said: the container's id",
     )
     sysctl: MappingType[str, str] = field(
-        Mapping(Text(limit=256), Text("one line", accept=_is_sysctl_value)),
+        Mapping(SYSCTL, SYSCTL_VALUE),
         default={},
         doc="kernel parameters of the container's own namespaces (kernel.shm*, kernel.msg*, "
         "kernel.sem, fs.mqueue.*, net.*)",
     )
     hooks: Hooks = field(Nested(Hooks), default={}, doc="programs run at points of the lifecycle")
     annotations: MappingType[str, str] = field(
-        Mapping(Text("a name", accept=bool), Text()), default={}, doc="kept with the container"
+        Mapping(label("a printable name"), Text()), default={}, doc="kept with the container"
     )
     backend_options: MappingType[str, MappingType[str, object]] = field(
-        Mapping(
-            Text("a backend's name", limit=256),
-            Mapping(
-                Text("an option's name", limit=256),
-                Union(Boolean(), Integer(-(2**63)), Number(-1e300, 1e300, "any unit"), Text(), Items(Text())),
-            ),
-        ),
+        Mapping(label("a backend's name"), Mapping(label("an option's name"), OPTION)),
         default={},
-        doc='settings of one backend, by its name: backend_options.NAME.KEY = VALUE',
+        doc="settings of one backend, by its name: backend_options.NAME.KEY = VALUE",
     )
     require: tuple[str, ...] = field(
-        Items(Text("NAME=VALUE or a feature's name", limit=256)),
+        Items(label("NAME=VALUE or a feature's name")),
         default=(),
         doc="features that the backend must have, as in kernel=separate",
     )
     allow_degraded: tuple[str, ...] = field(
-        Items(Text("a feature's name", limit=256)),
+        Items(label("a feature's name")),
         default=(),
         doc="features that may be missing; what was waived stands in the result",
     )
@@ -414,10 +410,24 @@ class Spec(Record):
     def validate(self, path: str) -> None:
         views = self.isolate or ()
         if "network" in views and self.network.mode == "host":
-            raise SpecError("network.mode", "host contradicts isolate = [..., \"network\"]")
+            raise SpecError("network.mode", 'host contradicts isolate = [..., "network"]')
         if "users" in views and (self.privileges.users == "host" or self.privileges.privileged):
-            raise SpecError("privileges.users", "host contradicts isolate = [..., \"users\"]")
-        targets = [mount.target.rstrip("/") for mount in self.mounts]
-        for number, target in enumerate(targets):
-            if target in targets[:number]:
-                raise SpecError(f"mounts[{number}].target", f"{target} is mounted twice")
+            raise SpecError("privileges.users", 'host contradicts isolate = [..., "users"]')
+        self._refuse_twice("mounts", [_plain(mount.target) for mount in self.mounts])
+        self._refuse_twice("sysctl", [sysctl_path(name) for name in self.sysctl])
+        for name in self.sysctl if self.network.mode == "host" else ():
+            if sysctl_path(name).startswith("net/"):
+                raise SpecError(f"sysctl.{name}", "would change the host's network")
+
+    def _refuse_twice(self, name: str, places: list[str]) -> None:
+        seen: set[str] = set()
+        for number, place in enumerate(places):
+            if place in seen:
+                key = f"mounts[{number}].target" if name == "mounts" else name
+                raise SpecError(key, f"/{shown(place)} stands there twice")
+            seen.add(place)
+
+
+def _plain(path: str) -> str:
+    """An absolute path without its empty and `.` parts, for comparing."""
+    return "/".join(part for part in path.split("/") if part not in ("", "."))
