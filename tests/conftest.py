@@ -111,7 +111,7 @@ def _command(request: pytest.FixtureRequest, account: Account | None) -> Iterato
     directory = session.directory() / f"{request.node.name[:40].replace('/', '_')}-{id(request)}"
     made = command.prepare(directory, account if os.geteuid() == 0 else None)
     yield made
-    left = command.containers(made.state)
+    left = command.leftovers(made.state)
     shutil.rmtree(directory)
     if left:
         pytest.fail(f"left in the state directory: {', '.join(left)}", pytrace=False)

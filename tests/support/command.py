@@ -107,10 +107,6 @@ def _uid(account: Account | None) -> int:
     return account.uid if account else os.geteuid()
 
 
-def containers(state: Path) -> list[str]:
-    """What stands in a state directory besides its locks."""
-    return sorted(
-        str(path.relative_to(state))
-        for path in state.rglob("*")
-        if path.is_dir() and path.parent.name == "containers"
-    )
+def leftovers(state: Path) -> list[str]:
+    """What stands in the directories of a state directory: containers, ranges in use, trash."""
+    return sorted(str(path.relative_to(state)) for path in state.glob("*/*"))

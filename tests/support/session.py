@@ -84,10 +84,7 @@ def _be_init(session: int) -> NoReturn:
         _reap(children[0])
     shutil.rmtree(directory(), ignore_errors=True)
     code = os.waitstatus_to_exitcode(status)
-    if code < 0:
-        signal.signal(-code, signal.SIG_DFL)
-        os.kill(os.getpid(), -code)
-    os._exit(code & 0xFF)
+    os._exit(code if code >= 0 else 128 - code)
 
 
 def _reap(awaited: int) -> int:

@@ -1,0 +1,46 @@
+# Two commands do everything on a fresh Debian machine: `make demo` and `make test`.
+
+VENV = .venv
+BIN = $(VENV)/bin
+PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
+PYTEST_ARGS =
+
+.PHONY: help demo test lint packages clean
+
+help:
+	@echo 'make demo   run one program in each usable backend, and show what was enforced'
+	@echo 'make test   install what the tests need, then lint, types and all tests'
+	@echo 'make lint   ruff and mypy'
+	@echo 'make clean  remove what these made'
+
+demo: $(VENV)/.installed
+	@$(BIN)/isolate backends
+	@$(BIN)/isolate run --backend=namespaces -- sh -c 'id; hostname; ls /proc | head -3'
+
+test: packages lint
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+packages:
+	@.ci/packages tests/system-packages.txt
+
+$(BIN)/python:
+	@python=$$(.ci/python) && echo "Making $(VENV) with $$python" && "$$python" -m venv --clear $(VENV)
+
+$(VENV)/.installed: $(BIN)/python pyproject.toml
+	@echo 'Installing isolate into $(VENV)'
+	@$(PIP_INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: $(BIN)/python pyproject.toml
+	@echo 'Installing isolate and its development tools into $(VENV)'
+	@$(PIP_INSTALL) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	find isolate plugins tests -name __pycache__ -prune -exec rm -rf {} +
