@@ -1,0 +1,80 @@
+"""The hot path, what `isolate run` loads, imports from the standard library only what is cheap."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from tests.support import source
+
+# What CONTRIBUTING.md allows, and `_socket`: the C half of socket, without enum and selectors.
+CHEAP = frozenset(
+    "__future__ _socket abc collections.abc ctypes errno fcntl marshal os select stat struct sys "
+    "time".split()
+)
+
+HOT_FOLDERS = {"backend", "linux", "native", "runtime", "state"}
+HOT_MODULES = {"isolate", "isolate.cli", "isolate.cli.run", "isolate.errors", "isolate.spec.model"}
+
+
+def entry_point_modules() -> set[str]:
+    """The modules by which our own plugins are loaded."""
+    project = tomllib.loads((source.ROOT / "pyproject.toml").read_text())["project"]
+    return set(project["entry-points"]["isolate_runtime"].values())
+
+
+def loaded_by(modules: set[str]) -> set[str]:
+    """The modules of this repository that are loaded with these, themselves included."""
+    found: set[str] = set()
+    todo = set(modules)
+    while todo:
+        module = todo.pop()
+        if module not in source.modules():
+            continue
+        found.add(module)
+        parents = {module.rpartition(".")[0]} if "." in module else set()
+        targets = {item.target for item in source.imports(module) if item.at_module_level}
+        todo |= (targets | parents) - found
+    return found
+
+
+def hot() -> list[str]:
+    """Every module that the hot path may load."""
+    of_folders = {name for name in source.modules() if set(name.split(".")[1:2]) & HOT_FOLDERS}
+    return sorted(loaded_by(of_folders | HOT_MODULES | entry_point_modules()))
+
+
+@pytest.mark.parametrize("module", hot())
+def test_a_hot_module_imports_what_is_cheap(module: str) -> None:
+    dear = [
+        f"line {item.line}: {item.target}"
+        for item in source.imports(module)
+        if item.at_module_level
+        and item.target not in CHEAP
+        and item.target.split(".")[0] not in {"isolate", module.split(".", maxsplit=1)[0]}
+    ]
+    assert dear == [], "import it late, inside the function (CONTRIBUTING.md)"
+
+
+def test_the_interpreter_agrees() -> None:
+    """What the source says is one thing, sys.modules another: an allowed module may grow."""
+    allowed = loaded_modules(sorted(CHEAP - {"__future__"}))
+    ours = {"isolate", *source.plugin_packages()}
+    dear = {
+        name
+        for name in loaded_modules(hot()) - allowed
+        if name.partition(".")[0] not in ours and name != "__future__"
+    }
+    assert dear == set()
+
+
+def loaded_modules(names: list[str]) -> set[str]:
+    """sys.modules of a fresh interpreter after these imports."""
+    script = f"import {', '.join(names)}, sys; print(*sys.modules)"
+    argv = [sys.executable, "-P", "-c", script]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    return set(done.stdout.split())
