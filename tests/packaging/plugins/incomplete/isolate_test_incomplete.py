@@ -1,0 +1,22 @@
+"""A plugin whose backend lacks methods."""
+
+from __future__ import annotations
+
+from isolate.backend import Backend
+from isolate.hookspecs import hookimpl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.plugins import Registry
+
+
+class Incomplete(Backend):
+    """Has a name and no more."""
+
+    name = "incomplete"
+    summary = "for the tests"
+
+
+@hookimpl
+def isolate_register_backends(registry: Registry) -> None:
+    registry.add(Incomplete)

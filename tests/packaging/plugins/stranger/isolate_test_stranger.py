@@ -1,0 +1,14 @@
+"""A plugin that registers what is no backend."""
+
+from __future__ import annotations
+
+from isolate.hookspecs import hookimpl
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.plugins import Registry
+
+
+@hookimpl
+def isolate_register_backends(registry: Registry) -> None:
+    registry.add("not a backend")
