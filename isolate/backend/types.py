@@ -117,6 +117,8 @@ class Context:
         journal: record what you are about to make, before you make it; gc undoes it.
         stdio: descriptors that become 0, 1 and 2 of the program.
         waived: features that the user allowed to be missing.
+        claim_ids: the first of 65536 user and group ids of the host that are the container's own
+            until it is deleted; recorded in the journal by itself.
         on_console: takes the master of the program's terminal (a descriptor, owned by the
             callee) where the spec asks for a terminal; called before `start`.
         checkpoint: call it with a step's name at each point where a crash should be survived;
@@ -125,6 +127,7 @@ class Context:
 
     __slots__ = (
         "checkpoint",
+        "claim_ids",
         "directory",
         "id",
         "journal",
@@ -141,6 +144,7 @@ class Context:
         directory: str,
         root: Root,
         journal: Journal,
+        claim_ids: Callable[[], int],
         stdio: tuple[int, int, int] = (0, 1, 2),
         waived: frozenset[str] = frozenset(),
         on_console: Callable[[int], None] | None = None,
@@ -150,6 +154,7 @@ class Context:
         self.directory = directory
         self.root = root
         self.journal = journal
+        self.claim_ids = claim_ids
         self.stdio = stdio
         self.waived = waived
         self.on_console = on_console

@@ -1,0 +1,19 @@
+"""The command line: dispatches the hot verb before anything slow is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> int:
+    """The command `isolate`; its exit status."""
+    words = sys.argv[1:]
+    if words[:1] == ["run"]:
+        from isolate.cli.run import main as run
+
+        status = run(words[1:])
+        if status is not None:
+            return status
+    from isolate.cli.app import main as full
+
+    return full(words)

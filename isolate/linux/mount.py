@@ -107,8 +107,20 @@ def fsconfig_fd(context: int, key: str, descriptor: int) -> None:
 
 
 def fsconfig_create(context: int) -> None:
-    """Make the superblock."""
-    _fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, 0)
+    """Make the superblock. The OSError bears what the filesystem says of the cause, if anything."""
+    try:
+        _fsconfig(context, _FSCONFIG_CMD_CREATE, None, None, 0)
+    except OSError as error:
+        raise OSError(error.errno, _message(context) or error.strerror) from None
+
+
+def _message(context: int) -> str:
+    """The first error in a context's log: lines as in `e overlay: ...`."""
+    try:
+        text = os.read(context, 4096).decode(errors="replace")
+    except OSError:
+        return ""
+    return text.removeprefix("e ").strip()
 
 
 def fsmount(context: int, attributes: int = 0) -> int:

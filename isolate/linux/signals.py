@@ -21,6 +21,9 @@ SIGSTOP = 19
 SIGTSTP = 20
 SIGWINCH = 28
 
+# Signals whose default action ends a process, of those that people send; signal(7).
+ENDING = (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM)
+
 FORWARDED = (SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM, SIGCONT)
 
 _SIG_BLOCK = 0

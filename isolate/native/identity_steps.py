@@ -66,6 +66,9 @@ class RootInside(Step):
     def run(self, child: Child) -> None:
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
+        # The change made us undumpable, and with that /proc/self the host root's. Nobody else is
+        # inside yet; the step that sets the capabilities closes this again.
+        prctl.set_dumpable(True)
 
 
 class Hostname(Step):
@@ -197,11 +200,11 @@ class DropBounding(Step):
         return f"drop from the capability bounding set all but {names}"
 
     def run(self, child: Child) -> None:
-        capabilities.drop_bounding(self._mask)
+        capabilities.before_setuid(self._mask)
 
 
 class BecomeUser(Step):
-    """setgroups, setresgid, setresuid in this order; the permitted capabilities are kept over it."""
+    """setgroups, setresgid, setresuid, in this order."""
 
     name = "process.user"
     __slots__ = ("_may_set_groups",)
@@ -213,7 +216,6 @@ class BecomeUser(Step):
         return "drop all supplementary groups and become the program's user"
 
     def run(self, child: Child) -> None:
-        prctl.set_keepcaps(True)
         if self._may_set_groups:
             os.setgroups(child.groups)
         elif child.groups:
@@ -238,7 +240,7 @@ class Capabilities(Step):
         return "set effective and permitted capabilities to the bounding set, clear the others"
 
     def run(self, child: Child) -> None:
-        capabilities.apply(self._mask)
+        capabilities.after_setuid(self._mask)
         prctl.set_dumpable(False)  # nobody inside may trace what is not yet the program
 
 
@@ -258,14 +260,15 @@ class Seccomp(Step):
     """Load the compiled filter; seccomp(2)."""
 
     name = "privileges.seccomp"
-    __slots__ = ("_program", "_what")
+    __slots__ = ("_flags", "_program", "_what")
 
-    def __init__(self, program: bytes, what: str) -> None:
+    def __init__(self, program: bytes, flags: int, what: str) -> None:
         self._program = program
+        self._flags = flags
         self._what = what
 
     def describe(self) -> str:
         return f"load the seccomp filter of {self._what}"
 
     def run(self, child: Child) -> None:
-        load.load(self._program)
+        load.load(self._program, self._flags)

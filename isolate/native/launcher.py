@@ -100,6 +100,25 @@ def _do_our_half(meanwhile: Callable[[int, Channel], None], pid: int, channel: C
         raise LaunchError(f"setting up the first process failed: {error}") from error
 
 
+def _until_ready(channel: Channel, on_console: Callable[[int], None] | None) -> None:
+    while True:
+        message = channel.receive()
+        if message is None:
+            raise LaunchError(
+                "the container's first process died while it was being set up",
+                hint="it may have been killed for memory: see the kernel's log",
+            )
+        if message[0] == first.READY:
+            return
+        if message[0] == first.FAILED:
+            raise from_child(*message[1:5])
+        if message[0] == first.CONSOLE:
+            if on_console is None:
+                os.close(message[1])
+            else:
+                on_console(message[1])
+
+
 def _abandon(pid: int, pidfd: int, channel: Channel) -> None:
     """Kill and reap a first process whose launch failed."""
     channel.close()

@@ -77,24 +77,27 @@ class Proc(Step):
 
 
 class HostTree(Step):
-    """A directory of the host, read-only, with what is mounted below: where a fresh one can't be."""
+    """A directory of the host with what is mounted below: where a fresh filesystem can't be."""
 
-    __slots__ = ("_path",)
+    __slots__ = ("_path", "_readonly")
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, readonly: bool = True) -> None:
         self._path = path
+        self._readonly = readonly
 
     @property
     def name(self) -> str:
         return f"mount.{self._path}"
 
     def describe(self) -> str:
-        return f"bind the host's {self._path}, read-only, with what is mounted below"
+        mode = "read-only" if self._readonly else "read-write"
+        return f"bind the host's {self._path}, {mode}, with what is mounted below"
 
     def run(self, child: Child) -> None:
         made = mount.open_tree_clone(self._path, recursive=True)
-        attributes = mount.MOUNT_ATTR_RDONLY | SAFE
-        mount.mount_setattr("", at=made, set_attributes=attributes, recursive=True)
+        if self._readonly:
+            attributes = mount.MOUNT_ATTR_RDONLY | SAFE
+            mount.mount_setattr("", at=made, set_attributes=attributes, recursive=True)
         where = resolve.make_target(child.root, self._path, directory=True)
         mount.move_mount(made, "", at=where)
         os.close(where)

@@ -43,6 +43,16 @@ class Relay:
         elif self.source >= 0:
             self._read()
 
+    def finish(self) -> None:
+        """Copy what is there already, and no more than is there."""
+        while self.open and (self._pending or self._has_data()):
+            self.act()
+
+    def _has_data(self) -> bool:
+        poll = select.poll()
+        poll.register(self.source, select.POLLIN)
+        return bool(poll.poll(0))
+
     def _read(self) -> None:
         try:
             data = os.read(self.source, _CHUNK)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from isolate.errors import HostError, UnsupportedError
+from isolate.errors import UnsupportedError
 from isolate.linux import capabilities, idmap
 from isolate.linux.namespaces import FILES, FLAGS
 from isolate.spec.model import VIEWS
@@ -164,19 +164,18 @@ def user_namespaces_allowed() -> str | None:
     return None
 
 
+def write(maps: Maps, pid: int) -> None:
+    """Write the maps of the first process's user namespace. Raises OSError."""
+    if maps.helper:
+        idmap.run_newidmap(NEWUIDMAP, pid, maps.uids)
+        idmap.run_newidmap(NEWGIDMAP, pid, maps.gids)
+    else:
+        idmap.write_maps(pid, maps.uids, maps.gids)
+
+
 def _read(path: str) -> str | None:
     try:
         with open(path, encoding="ascii") as file:
             return file.read().strip()
     except OSError:
         return None
-
-
-def require_mapped(maps: Maps, uid: int | None, gid: int | None) -> None:
-    """Refuse a user that the map doesn't hold, before anything is made."""
-    for rows, number, word in ((maps.uids, uid, "user"), (maps.gids, gid, "group")):
-        if number is not None and idmap.outside(rows, number) is None:
-            raise HostError(
-                f"{word} id {number} isn't in the container's map",
-                hint="only mapped ids exist inside; see `isolate explain`",
-            )

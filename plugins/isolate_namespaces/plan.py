@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isolate.linux import mount
 from isolate.linux.names import RLIMITS
-from isolate.native import defaults
+from isolate.native import defaults, limits
 from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
@@ -12,11 +12,12 @@ from isolate.native import rootfs_steps as rootfs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from isolate.linux.cgroup import Entry
+    from isolate.linux.seccomp.cache import Cached
     from isolate.native.step import Step
     from isolate.spec.model import Mount, Spec
 
 MAPPED = "mapped"
-JOINED = "joined"
 
 
 class Choices:
@@ -26,6 +27,7 @@ class Choices:
         "attach_root",
         "capabilities",
         "cgroup2",
+        "cgroup_entry",
         "filter",
         "filter_name",
         "hostname",
@@ -41,13 +43,14 @@ class Choices:
         views: frozenset[str],
         attach_root: rootfs.AttachRoot,
         capabilities: int,
-        filter: bytes | None,  # noqa: A002 - what the kernel calls it
+        filter: Cached | None,  # noqa: A002 - what the kernel calls it
         filter_name: str,
         no_new_privileges: bool,
         hostname: str,
         single_id: bool,
         stdio: tuple[int, int, int],
         cgroup2: bool,
+        cgroup_entry: Entry | None,
     ) -> None:
         self.views = views
         self.attach_root = attach_root
@@ -59,6 +62,7 @@ class Choices:
         self.single_id = single_id
         self.stdio = stdio
         self.cgroup2 = cgroup2
+        self.cgroup_entry = cgroup_entry
 
 
 def steps(spec: Spec, chosen: Choices) -> list[Step]:
@@ -88,7 +92,10 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
 
 
 def _identity_of_namespaces(chosen: Choices) -> list[Step]:
-    steps: list[Step] = [identity.WaitFor(MAPPED, "the launcher has written the id maps")]
+    steps: list[Step] = [
+        limits.EnterCgroups(chosen.cgroup_entry),
+        identity.WaitFor(MAPPED, "the launcher has written the id maps and configured the root"),
+    ]
     if "users" in chosen.views:
         steps.append(identity.RootInside())
     if "hostname" in chosen.views:
@@ -154,7 +161,7 @@ def _terminal(spec: Spec) -> list[Step]:
 
 
 def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
-    steps: list[Step] = [identity.WaitFor(JOINED, "the launcher has put it in its cgroup")]
+    steps: list[Step] = []
     if "cgroups" in chosen.views:
         steps.append(identity.CgroupNamespace())
         if chosen.cgroup2:
@@ -171,7 +178,7 @@ def _rights(spec: Spec, chosen: Choices) -> list[Step]:
     limits = {RLIMITS[name]: limit for name, limit in spec.process.rlimits.items()}
     seccomp: list[Step] = []
     if chosen.filter is not None:
-        seccomp = [identity.Seccomp(chosen.filter, chosen.filter_name)]
+        seccomp = [identity.Seccomp(chosen.filter.program, chosen.filter.flags, chosen.filter_name)]
     early = [] if chosen.no_new_privileges else seccomp
     late = [identity.NoNewPrivileges(), *seccomp] if chosen.no_new_privileges else []
     return [

@@ -1,0 +1,5 @@
+"""`python -m isolate`."""
+
+from isolate.cli import main
+
+raise SystemExit(main())

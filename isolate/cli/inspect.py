@@ -1,0 +1,16 @@
+"""`isolate inspect`."""
+
+from __future__ import annotations
+
+from isolate.cli.app import IdsArgument, RootOption, app
+from isolate.cli.output import print_json
+
+
+@app.command()
+def inspect(ids: IdsArgument, *, root: RootOption = None) -> None:
+    """Print all that is recorded of containers, as a JSON list."""
+    from isolate.runtime.inspect import describe
+    from isolate.state import Store, state_root
+
+    store = Store(state_root(root))
+    print_json([describe(store.get(id)) for id in ids])

@@ -1,0 +1,152 @@
+"""`isolate run`: the hot path, from the command line to the program's exit status."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from isolate.cli import flags
+from isolate.errors import EXIT_FAILURE, IsolateError, SpecError, UnsupportedError
+from isolate.spec.model import Spec
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from isolate.backend.base import Backend
+    from isolate.backend.types import Plan
+    from isolate.runtime.result import Result
+
+DEFAULT_BACKEND = "namespaces"
+
+
+def command(values: dict[str, Any]) -> int:
+    """Run what the options say; the exit status of the command line."""
+    from isolate.runtime.run import run
+    from isolate.state import Store, state_root
+
+    spec, backend = prepare(values)
+    if values.get("dry_run"):
+        print_plan(backend.explain(spec), sys.stdout)
+        return 0
+    store = Store(state_root(values.get("root")))
+    result = run(backend, spec, store, id=values.get("name"))
+    if "result_json" in values:
+        write_result(result, values["result_json"])
+    _say_what_ended_it(result)
+    return result.exit_status
+
+
+def prepare(values: dict[str, Any]) -> tuple[Spec, Backend]:
+    """The spec and the backend that the options name. Raises IsolateError."""
+    from isolate.plugins import load
+
+    name = values.get("backend") or os.environ.get("ISOLATE_BACKEND")
+    spec = build_spec(values, name or DEFAULT_BACKEND)
+    if name is None and spec.require:
+        name = _backend_that_can(spec)
+    if not spec.process.args:
+        raise SpecError("process.args", "no program is given", hint="put it after --")
+    return spec, load(name or DEFAULT_BACKEND)
+
+
+def build_spec(values: dict[str, Any], backend: str) -> Spec:
+    """The spec of a file, overridden by flags; both build the same object."""
+    document = flags.document(values, backend)
+    if "spec" in values:
+        from isolate.spec.load import merge, read_document
+
+        document = merge(read_document(values["spec"]), document)
+    return Spec.build(document, "")
+
+
+def _backend_that_can(spec: Spec) -> str:
+    """The first usable backend that has what `--require` asks for: the catalogue is in order of
+    cost."""
+    from isolate.backend.features import required
+    from isolate.runtime.refusal import able_backends
+
+    able = able_backends(required(spec))
+    if not able:
+        raise UnsupportedError(
+            f"no backend here has {', '.join(spec.require)}",
+            hint="`isolate backends` lists what each has",
+        )
+    return DEFAULT_BACKEND if DEFAULT_BACKEND in able else able[0]
+
+
+def print_plan(plan: Plan, out: Any) -> None:
+    """A plan, a line a step."""
+    for number, step in enumerate(plan.steps, 1):
+        out.write(f"{number:3}  {step.name}: {step.what}\n")
+    for feature in plan.unsupported:
+        out.write(f"  !  {feature}: can't be honoured here\n")
+
+
+def write_result(result: Result, path: str) -> None:
+    """Write the result as JSON, whole or not at all; `-` is standard error's own line."""
+    import json
+
+    text = json.dumps(result.to_json(), indent=2) + "\n"
+    if path == "-":
+        sys.stderr.write(text)
+        return
+    temporary = f"{path}.{os.getpid()}"
+    try:
+        with open(temporary, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise IsolateError(
+            f"the result can't be written to {path}: {error.strerror}",
+            hint=f"the program ended with status {result.exit_status}",
+        ) from error
+
+
+def _say_what_ended_it(result: Result) -> None:
+    """One line where something other than the program itself ended it."""
+    if result.timed_out:
+        say_error("the time limit ended the program", "a longer one: --timeout SECONDS")
+    elif result.output_exceeded:
+        say_error("the output limit ended the program", "a larger one: --max-output SIZE")
+    elif result.usage.oom_killed:
+        say_error("the memory limit was exceeded (OOM)", "a larger one: --memory SIZE")
+
+
+def say_error(message: str, hint: str | None) -> None:
+    """The two lines of an error on standard error."""
+    sys.stderr.write(f"error: {printable(message)}\n")
+    if hint:
+        sys.stderr.write(f"hint: {printable(hint)}\n")
+
+
+def printable(text: str) -> str:
+    """Text from outside in one line, without what a terminal would act upon."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
+def main(words: list[str]) -> int | None:
+    """The fast way in. None where the full parser must take over, for help and for errors."""
+    from isolate.cli.options import Unrecognised, parse
+
+    try:
+        values = parse(words)
+    except Unrecognised:
+        return None
+    return guarded(values)
+
+
+def guarded(values: dict[str, Any]) -> int:
+    """`command`, with expected failures as two lines and an exit status."""
+    try:
+        return command(values)
+    except IsolateError as error:
+        say_error(error.message, error.hint)
+        return error.exit_status
+    except KeyboardInterrupt:
+        return 128 + 2
+    except MemoryError:
+        say_error("isolate itself ran out of memory", None)
+        return EXIT_FAILURE

@@ -1,0 +1,66 @@
+"""The seccomp filter of a spec: our default profile, a profile of Docker's format, or none."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from isolate.errors import HostError, RootfsError, SpecError
+from isolate.linux.seccomp import cache
+from isolate.rootfs.cache import directory as cache_directory
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.linux.seccomp.cache import Cached
+
+UNCONFINED = "unconfined"
+_LARGEST = 2**20  # bytes of a profile
+
+
+def program(choice: str, capabilities: int, *, cached: bool = True) -> Cached | None:
+    """The compiled filter of `default` or of a profile's path; None for `unconfined`.
+
+    The default profile allows more system calls with some capabilities, so the bounding set is
+    part of it. Raises SpecError for a bad profile, HostError where libseccomp is missing.
+    """
+    if choice == UNCONFINED:
+        return None
+    where = _cache() if cached else None
+    try:
+        if choice == "default":
+            return cache.default(capabilities, where)
+        return cache.custom(_read(choice), capabilities, where)
+    except ValueError as error:
+        raise SpecError("privileges.seccomp", f"{choice}: {error}") from None
+    except OSError as error:
+        raise HostError(
+            f"the seccomp filter can't be compiled: {error}",
+            hint="install libseccomp2; to go without a filter: --seccomp unconfined",
+        ) from error
+
+
+def _cache() -> str | None:
+    """Where compiled filters are kept; without a usable cache each run compiles."""
+    try:
+        path = f"{cache_directory()}/seccomp"
+        os.makedirs(path, 0o700, exist_ok=True)
+    except (OSError, RootfsError):
+        return None
+    return path
+
+
+def _read(path: str) -> bytes:
+    """A profile's text. Only a regular file: a fifo would hang us."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                raise SpecError("privileges.seccomp", f"{path} is not a regular file")
+            text = os.read(descriptor, _LARGEST + 1)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise SpecError("privileges.seccomp", f"{path}: {error.strerror}") from None
+    if len(text) > _LARGEST:
+        raise SpecError("privileges.seccomp", f"{path} is larger than {_LARGEST} bytes")
+    return text

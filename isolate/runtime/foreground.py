@@ -1,0 +1,143 @@
+"""Waiting for a program in the foreground: its end, signals, streams, the deadline, in one loop."""
+
+from __future__ import annotations
+
+import os
+import select
+import time
+
+from isolate.linux import process, signals
+from isolate.runtime.relay import Relay
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from isolate.backend.base import Backend
+    from isolate.backend.types import ExitStatus, Handle
+    from isolate.runtime.tty import RawTerminal
+
+_STEP = 0.05  # seconds between looks at a program that has no process here
+
+
+class Outcome:
+    """How the program ended, and what ended it."""
+
+    __slots__ = ("output_exceeded", "seconds", "status", "timed_out")
+
+    def __init__(self) -> None:
+        self.status: ExitStatus | None = None
+        self.timed_out = False
+        self.output_exceeded = False
+        self.seconds = 0.0
+
+
+class Foreground:
+    """One program that this process waits for."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        handle: Handle,
+        *,
+        signal_fd: int,
+        timeout: float | None,
+        output_limit: int | None = None,
+    ) -> None:
+        self._backend = backend
+        self._handle = handle
+        self._signal_fd = signal_fd
+        self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._output_limit = output_limit
+        self._relays: list[Relay] = []
+        self._terminal: tuple[RawTerminal, int] | None = None
+        self._outcome = Outcome()
+
+    def relay_terminal(self, master: int, stdin: int, stdout: int, raw: RawTerminal | None) -> None:
+        """Pass the program's terminal on to the caller's streams."""
+        self._relays = [Relay(stdin, master), Relay(master, stdout)]
+        if raw is not None:
+            self._terminal = (raw, master)
+            raw.pass_size(master)
+
+    def relay_output(self, pipes: Sequence[tuple[int, int]]) -> None:
+        """Pass the program's output on and count it: pairs of (what it writes to, our own)."""
+        self._relays = [Relay(source, sink) for source, sink in pipes]
+
+    def wait(self) -> Outcome:
+        """Wait until the program has ended and all its output is passed on."""
+        began = time.monotonic()
+        pidfd = self._open_pidfd()
+        try:
+            while not self._turn(pidfd):
+                pass
+        finally:
+            if pidfd is not None:
+                os.close(pidfd)
+        self._outcome.seconds = time.monotonic() - began
+        self._drain()
+        return self._outcome
+
+    def _open_pidfd(self) -> int | None:
+        handle = self._handle
+        if handle.pid is None or handle.start_time is None:
+            return None
+        try:
+            return process.open_pidfd(handle.pid, handle.start_time)
+        except ProcessLookupError:
+            return None  # it has ended already; wait() tells how
+
+    def _turn(self, pidfd: int | None) -> bool:
+        """One round of the loop; whether the program has ended."""
+        poll = select.poll()
+        poll.register(self._signal_fd, select.POLLIN)
+        if pidfd is not None:
+            poll.register(pidfd, select.POLLIN)
+        for relay in self._relays:
+            for descriptor, events in relay.interests():
+                poll.register(descriptor, events)
+        ready = {descriptor for descriptor, _events in poll.poll(self._patience(pidfd))}
+        for relay in self._relays:
+            if any(descriptor in ready for descriptor, _events in relay.interests()):
+                relay.act()
+        if self._signal_fd in ready:
+            self._forward()
+        self._check_limits()
+        if pidfd is None or pidfd in ready:
+            self._outcome.status = self._backend.wait(self._handle, 0)
+        return self._outcome.status is not None
+
+    def _patience(self, pidfd: int | None) -> float | None:
+        """Milliseconds that poll(2) may wait."""
+        limits = [] if pidfd is not None else [_STEP]
+        if self._deadline is not None and not self._outcome.timed_out:
+            limits.append(max(0.0, self._deadline - time.monotonic()))
+        return min(limits) * 1000 + 1 if limits else None
+
+    def _check_limits(self) -> None:
+        if self._outcome.timed_out or self._outcome.output_exceeded:
+            return
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._outcome.timed_out = True
+        elif self._output_limit is not None and self._output() > self._output_limit:
+            self._outcome.output_exceeded = True
+        else:
+            return
+        self._backend.kill(self._handle, signals.SIGKILL, everyone=True)
+
+    def _output(self) -> int:
+        return sum(relay.count for relay in self._relays)
+
+    def _forward(self) -> None:
+        for number in signals.read_signals(self._signal_fd):
+            if number == signals.SIGWINCH:
+                if self._terminal is not None:
+                    self._terminal[0].pass_size(self._terminal[1])
+            elif number in signals.FORWARDED:
+                self._backend.kill(self._handle, number)
+
+    def _drain(self) -> None:
+        """Pass on what the program wrote before it ended; descendants that hold on to the streams
+        are not waited for."""
+        for relay in self._relays:
+            relay.finish()

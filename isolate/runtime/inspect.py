@@ -1,0 +1,56 @@
+"""What is recorded of containers, with their status as it is now."""
+
+from __future__ import annotations
+
+from isolate.backend.types import Handle
+from isolate.errors import IsolateError, StateError
+from isolate.plugins import load
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from isolate.backend.base import Backend
+    from isolate.state import Entry, Store
+
+
+def containers(store: Store) -> list[dict[str, Any]]:
+    """Every container of a state directory; a damaged record is a row that says so."""
+    rows = []
+    for entry in store.list():
+        try:
+            rows.append(describe(entry))
+        except StateError as error:
+            rows.append({"id": entry.id, "status": "damaged", "problem": error.message})
+    return rows
+
+
+def describe(entry: Entry) -> dict[str, Any]:
+    """One container: its record, and `status`: creating, created, running, paused, stopped, or
+    stale when the process that ran it is gone (`isolate gc` removes it)."""
+    record = entry.read_record()
+    record["status"] = _status(entry, record)
+    return record
+
+
+def _status(entry: Entry, record: dict[str, Any]) -> str:
+    if not entry.owner_alive():
+        return "stale"
+    if record.get("handle") is None:
+        return str(record.get("status", "creating"))
+    try:
+        return backend_of(record).status(handle_of(record))
+    except IsolateError:
+        return "unknown"
+
+
+def backend_of(record: dict[str, Any]) -> Backend:
+    """The backend that made a container."""
+    return load(str(record.get("backend")))
+
+
+def handle_of(record: dict[str, Any]) -> Handle:
+    """The handle that a backend gave for a container."""
+    if record.get("handle") is None:
+        raise StateError(f"container {record.get('id')} is still being created")
+    return Handle.build(dict(record["handle"]), "handle")

@@ -1,0 +1,134 @@
+"""The chroot backend: chroot(2), and nothing more is claimed."""
+
+from __future__ import annotations
+
+import os
+
+from isolate.backend.features import required
+from isolate.backend.types import Handle, Plan, PlanStep, Problem
+from isolate.linux import namespaces
+from isolate.linux.names import RLIMITS
+from isolate.native import defaults, launcher, limits, receipt, roots
+from isolate.native import identity_steps as identity
+from isolate.native import mount_steps as mounts
+from isolate.native import process_steps as process
+from isolate.native import rootfs_steps as rootfs
+from isolate.native.backend import DIRECTORY, NativeBackend
+from isolate.native.process_steps import START
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.backend.types import Context, ReceiptRow
+    from isolate.linux.cgroup import Entry
+    from isolate.native.channel import Channel
+    from isolate.native.step import Step
+    from isolate.spec.model import Spec
+
+_PROMISED = frozenset(
+    {
+        "root",
+        "root.layer",
+        "process.user",
+        "process.rlimits",
+        "privileges.no_new_privileges",
+        "users.host",
+        "network.host",
+    }
+)
+_CONFIGURED = "configured"
+
+
+class ChrootBackend(NativeBackend):
+    """A changed root directory, as a user, with rlimits. Root inside is root outside and can leave.
+
+    The mounts that the root needs are made in a mount namespace of the child's, so that a crash
+    leaves none behind. That is housekeeping and no fence: it is not promised.
+    """
+
+    name = "chroot"
+    summary = "chroot(2): another root directory and no fence; the honest low end"
+
+    def check(self) -> list[Problem]:
+        problems = []
+        if os.geteuid() != 0:
+            problems.append(
+                Problem(what="chroot(2) needs root", remedy="run it as root, or use namespaces")
+            )
+        if not roots.supported():
+            problems.append(
+                Problem(what="the kernel lacks mount_setattr(2)", remedy="use Linux 5.12 or later")
+            )
+        return problems
+
+    def capabilities(self) -> frozenset[str]:
+        return _PROMISED | limits.promised_by_killing()
+
+    def explain(self, spec: Spec) -> Plan:
+        rows = _steps(spec, roots.preview(spec).step, (0, 1, 2), None)
+        return Plan(
+            steps=tuple(PlanStep(name=step.name, what=step.describe()) for step in rows),
+            unsupported=tuple(sorted(required(spec) - self.capabilities())),
+        )
+
+    def create(self, spec: Spec, context: Context) -> Handle:
+        group = limits.prepare_tracking(context)
+        root = roots.prepare(context)
+
+        def meanwhile(pid: int, channel: Channel) -> None:
+            limits.record_process(context, pid)
+            context.checkpoint("cloned")
+            root.configure(pid, None, ())
+            context.checkpoint("configured")
+            channel.send(_CONFIGURED)
+
+        context.checkpoint("launch")
+        with limits.entry(group) as entry:
+            launched = launcher.launch(
+                namespaces.CLONE_NEWNS,
+                _steps(spec, root.step, context.stdio, entry),
+                prepared={**root.descriptors, START: launcher.make_fifo(context.directory)},
+                meanwhile=meanwhile,
+                cgroup_fd=entry.unified,
+            )
+        return Handle(
+            id=context.id,
+            backend=self.name,
+            pid=launched.pid,
+            start_time=launched.start_time,
+            data={DIRECTORY: context.directory, **limits.handle_data(group)},
+        )
+
+    def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        assert handle.pid is not None
+        rows = receipt.root(handle.pid, readonly=False)
+        if spec.privileges.no_new_privileges:
+            rows.append(receipt.Status(handle.pid).no_new_privileges())
+        return rows + receipt.rlimits(handle.pid, dict(spec.process.rlimits))
+
+
+def _steps(
+    spec: Spec, attach: rootfs.AttachRoot, stdio: tuple[int, int, int], entry: Entry | None
+) -> list[Step]:
+    """Everything between clone and execve, in order."""
+    rlimits = {RLIMITS[name]: limit for name, limit in spec.process.rlimits.items()}
+    return [
+        limits.EnterCgroups(entry),
+        identity.WaitFor(_CONFIGURED, "the launcher has configured the root"),
+        rootfs.PrivatePropagation(),
+        attach,
+        mounts.HostTree("/proc", readonly=False),
+        mounts.HostTree("/sys", readonly=False),
+        *[mounts.DeviceNode(path, path, number) for path, number in defaults.DEVICES.items()],
+        rootfs.Chroot(),
+        process.NewSession(),
+        identity.ResolveUser(spec.process.user, spec.process.groups),
+        process.Stdio(stdio, init=False),
+        process.Umask(spec.process.umask),
+        rootfs.Workdir(spec.process.cwd),
+        *([identity.Rlimits(rlimits)] if rlimits else []),
+        identity.BecomeUser(may_set_groups=True),
+        identity.DieWithLauncher(),
+        *([identity.NoNewPrivileges()] if spec.privileges.no_new_privileges else []),
+        process.Barrier(),
+        process.Exec(spec.process.args, spec.process.env),
+    ]
