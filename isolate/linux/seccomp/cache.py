@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 4 << 20
 
 _MAGIC = b"isolate seccomp 1"
-_HEADER = struct.Struct("=17sxIIIIIQ")  # magic; flags; lengths of the four parts; checksum
+_HEADER = struct.Struct("=17sxIIIII")  # magic; flags; lengths of the four parts that follow
+_CHECKSUM = 8  # bytes at the end
 _PRIME = (1 << 61) - 1
 
 
@@ -77,7 +78,7 @@ def custom(document: bytes, capabilities: int, directory: str | None) -> Cached:
         host = profile.Host(capabilities, machine, kernel_version(release))
         return profile.read(document, host)
 
-    return _cached(directory, f"custom-{_checksum(key):016x}", key, policy)
+    return _cached(directory, f"custom-{_checksum(key).hex()}", key, policy)
 
 
 def _host() -> tuple[str, str]:
@@ -109,17 +110,18 @@ def _cached(directory: str | None, name: str, key: bytes, policy: Callable[[], P
 def _read(path: str, key: bytes) -> Cached | None:
     """What the file holds, if it is ours, whole, made for this key, and not outdated."""
     data = _read_own(path)
-    if data is None or len(data) < _HEADER.size:
+    if data is None or len(data) < _HEADER.size + _CHECKSUM:
         return None
-    magic, flags, of_key, of_inputs, of_dropped, of_program, checksum = _HEADER.unpack_from(data)
+    data, checksum = data[:-_CHECKSUM], data[-_CHECKSUM:]
+    magic, flags, of_key, of_inputs, of_dropped, of_program = _HEADER.unpack_from(data)
     body = data[_HEADER.size :]
     if (
         magic != _MAGIC
+        or checksum != _checksum(data)
         or len(body) != of_key + of_inputs + of_dropped + of_program
         or not 0 < of_program <= MAX_INSTRUCTIONS * INSTRUCTION
         or of_program % INSTRUCTION
         or body[:of_key] != key
-        or checksum != _checksum(body)
     ):
         return None
     inputs = body[of_key : of_key + of_inputs]
@@ -155,9 +157,9 @@ def _read_own(path: str) -> bytes | None:
 def _write(path: str, key: bytes, inputs: bytes, made: Filter) -> None:
     """Replace the file at once. A cache that can't be written costs time and nothing else."""
     dropped = " ".join(made.dropped).encode()
-    body = key + inputs + dropped + made.program
-    lengths = (len(key), len(inputs), len(dropped), len(made.program))
-    data = _HEADER.pack(_MAGIC, made.flags, *lengths, _checksum(body)) + body
+    parts = (key, inputs, dropped, made.program)
+    data = _HEADER.pack(_MAGIC, made.flags, *map(len, parts)) + b"".join(parts)
+    data += _checksum(data)
     if len(data) > MAX_BYTES:
         return
     temporary = f"{path}.{os.getpid()}.{os.urandom(4).hex()}"
@@ -189,6 +191,6 @@ def _unchanged(inputs: bytes) -> bool:
     return all(sources.identity(os.fsdecode(path)) == mark.decode() for path, mark in pairs)
 
 
-def _checksum(data: bytes) -> int:
+def _checksum(data: bytes) -> bytes:
     """Against damage of the disk, not against attackers; no import is as cheap."""
-    return int.from_bytes(data, "little") % _PRIME
+    return (int.from_bytes(data, "little") % _PRIME).to_bytes(_CHECKSUM, "little")

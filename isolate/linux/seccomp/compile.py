@@ -80,6 +80,7 @@ class _Compiler:
     def __init__(self, policy: Policy, machine: str, *, binary_tree: bool) -> None:
         self._lib = libseccomp()
         self._policy = policy
+        self._own: int = self._lib.system_arch()  # libseccomp counts from the ABI it is built for
         self._native = arches.native(machine)
         # Native last: its part decides about every architecture that no part before it knew.
         self._arches = [
@@ -164,9 +165,10 @@ class _Compiler:
         """One program by libseccomp; `outside` is for other architectures."""
         program = self._lib.SyscallFilter(default)
         program.set_attr(self._lib.Attr.ACT_BADARCH, outside)
-        if arch != self._native:
-            program.add_arch(arches.ARCHES[arch].token)
-            program.remove_arch(arches.ARCHES[self._native].token)
+        token = arches.ARCHES[arch].token
+        if token != self._own:
+            program.add_arch(token)
+            program.remove_arch(self._own)
         if self._binary_tree and len(rules) > 32:
             self._optimize(program)
         for rule in rules:
@@ -183,11 +185,11 @@ class _Compiler:
                 raise
 
     def _add(self, program: Any, arch: str, rule: Rule) -> None:
-        """Add with the native number: libseccomp translates it, where it knows the call."""
+        """Add by libseccomp's own number, which it translates, where it knows the call."""
         name = rule.names[0]
-        number = self._lib.resolve_syscall(arches.ARCHES[self._native].token, name)
+        number = self._lib.resolve_syscall(self._own, name)
         if number == _UNKNOWN:
-            if arch != self._native:
+            if arches.ARCHES[arch].token != self._own:
                 self._leave_out(rule)
                 return
             number = self._number(arch, name)

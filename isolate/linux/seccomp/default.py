@@ -118,10 +118,10 @@ ALLOWED = (
     f"{_FILES} {_MEMORY} {_PROCESSES} {_SIGNALS} {_TIME} {_WAITING} {_COMMUNICATION} ioctl"
 ).split()
 
-# By libseccomp's name of the machine's own architecture. uprobe and uretprobe are made by the
-# kernel's own trampolines, in programs that the host observes.
+# By libseccomp's name of the machine's own architecture. uretprobe is made by the kernel's own
+# trampoline, in programs that the host observes; since Linux 6.14 it passes by all filters.
 ALLOWED_BY_ARCH = {
-    "SCMP_ARCH_X86_64": "arch_prctl uprobe uretprobe".split(),
+    "SCMP_ARCH_X86_64": "arch_prctl uretprobe".split(),
     "SCMP_ARCH_AARCH64": (
         "arm_fadvise64_64 arm_sync_file_range breakpoint cacheflush set_tls sync_file_range2"
     ).split(),
