@@ -31,7 +31,7 @@ class Isolate:
         self.state = state
         self.cache = cache
         self.account = account
-        self.installation = installation.for_anyone()
+        self.installation = installation.for_anyone() if account else installation.own()
         self.environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
             **(account.environment if account else {}),

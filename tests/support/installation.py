@@ -27,11 +27,16 @@ class Installation(NamedTuple):
     path: str | None
 
 
+def own() -> Installation:
+    """The environment that the tests run in."""
+    return Installation(sys.executable, None)
+
+
 @functools.cache
 def for_anyone() -> Installation:
     """This environment where it is open to all, else a copy of what isolate needs of it."""
     if _open_to_all(Path(sys.executable), Path(sysconfig.get_path("purelib")), *_sources()):
-        return Installation(sys.executable, None)
+        return own()
     python = python_for_anyone()
     if python is None:
         raise RuntimeError("no Python that anyone can execute")  # the need said so already

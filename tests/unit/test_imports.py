@@ -5,15 +5,19 @@ from __future__ import annotations
 import subprocess
 import sys
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support import source
 
+if TYPE_CHECKING:
+    from tests.support.command import Isolate
+
 # What CONTRIBUTING.md allows, and the C halves of json and socket, which import nothing more.
 CHEAP = frozenset(
-    "__future__ _json _socket abc collections.abc ctypes errno fcntl marshal os select stat struct sys "
-    "time".split()
+    "__future__ _json _socket abc collections.abc ctypes errno fcntl marshal os select stat struct "
+    "sys time".split()
 )
 
 HOT_FOLDERS = {"backend", "linux", "native", "runtime", "state"}
@@ -69,6 +73,23 @@ def test_the_interpreter_agrees() -> None:
         if name.partition(".")[0] not in ours and name != "__future__"
     }
     assert dear == set()
+
+
+@pytest.mark.parametrize("backend", ["chroot", "namespaces"])
+def test_a_run_loads_the_chosen_backend_and_what_is_cheap(
+    isolate_cmd: Isolate, backend: str
+) -> None:
+    """The late imports on the way, too: here the whole command runs, up to its plan."""
+    profile = {"PYTHONPROFILEIMPORTTIME": "1"}
+    run = ("run", f"--backend={backend}", "--rootfs=host", "--dry-run", "--", "true")
+    done = isolate_cmd(*run, env=profile)
+    assert done.returncode == 0, done.stderr[-2000:]
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    started = loaded_modules(["runpy", *sorted(CHEAP - {"__future__"})])
+    tops = {
+        name.partition(".")[0] for name in loaded - started - {"__future__", "imported package"}
+    }
+    assert tops - {"isolate", f"isolate_{backend}"} == set()
 
 
 def loaded_modules(names: list[str]) -> set[str]:
