@@ -14,7 +14,7 @@ from isolate.linux.cgroup.v2 import V2
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
     from typing import Self
 
     from isolate.linux.cgroup.devices import Rule
@@ -319,9 +319,11 @@ def _check_rates(device: str, rates: Mapping[str, int]) -> None:
         )
 
 
-def _device_readings(knobs: Knobs) -> Iterator[tuple[str, Reading]]:
-    """The device rules; nothing where they can't be read: an ordinary user may not ask for them."""
+def _device_readings(knobs: Knobs) -> dict[str, Reading]:
+    """The device rules; nothing where the kernel doesn't tell: no eBPF, or an ordinary user."""
     try:
-        yield from knobs.read_devices().items()
-    except PermissionError:
-        return
+        return knobs.read_devices()
+    except OSError as error:
+        if error.errno in (errno.EPERM, errno.EINVAL, errno.ENOSYS):
+            return {}
+        raise

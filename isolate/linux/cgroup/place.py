@@ -126,14 +126,15 @@ def _v1_obstacle(home: Hierarchy, controller: str) -> str | None:
 
 
 def _add_devices(layout: Layout, old: dict[str, Hierarchy], parent: str | None) -> None:
-    """Version 2's eBPF where it works, since it spares a hierarchy; else version 1's controller."""
-    reason = "there is no version 2 group" if parent is None else devices.obstacle(parent)
-    if reason is None:
-        return
+    """Version 1's controller where it can be had, as loading a program costs more; else eBPF."""
     home = layout.find("devices")
-    if home is None:
-        raise CgroupError(errno.ENOTSUP, f"no devices controller, and {reason}")
-    _need_v1(old, home, "devices")
+    reason = "no devices controller" if home is None else _v1_obstacle(home, "devices")
+    if home is not None and reason is None:
+        _need_v1(old, home, "devices")
+        return
+    programs = "no version 2 group" if parent is None else devices.obstacle(parent)
+    if programs is not None:
+        raise CgroupError(errno.ENOTSUP, f"{reason}, and {programs}")
 
 
 def _add_tracking(
