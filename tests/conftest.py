@@ -25,8 +25,8 @@ settings.register_profile("thorough", deadline=None, max_examples=300, derandomi
 
 def pytest_configure(config: pytest.Config) -> None:
     """Begin the session (see `tests.support.session`), away from the user's own state."""
-    del config
     session.begin()
+    config.option.basetemp = config.option.basetemp or str(session.directory() / "tmp")
     os.environ["ISOLATE_ROOT"] = str(session.directory() / "state")
     os.environ["ISOLATE_CACHE"] = str(session.directory() / "cache")
     required = os.environ.get("ISOLATE_REQUIRE", "")
