@@ -31,7 +31,7 @@ _BOM = b"\xef\xbb\xbf"
 
 def load_file(path: str) -> Spec:
     """The spec in a file; `-` is standard input. Raises SpecError."""
-    return Spec.build(read_file(path), "")
+    return Spec.build(read_document(path), "")
 
 
 def loads(text: str | bytes, format: str | None = None) -> Spec:  # noqa: A002 - as shutil has it
@@ -39,7 +39,7 @@ def loads(text: str | bytes, format: str | None = None) -> Spec:  # noqa: A002 -
     return Spec.build(parse(text, format), "")
 
 
-def read_file(path: str) -> dict[str, Any]:
+def read_document(path: str) -> dict[str, Any]:
     """The document in a file, as plain data that isn't checked yet (`merge` takes it).
 
     The suffix .toml or .json says the format; without one, the content does. Only regular files

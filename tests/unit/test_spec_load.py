@@ -422,7 +422,7 @@ def test_merge_lets_the_checker_refuse_what_does_not_fit() -> None:
 
 def test_reading_keeps_the_file_unchecked(tmp_path: Path) -> None:
     (tmp_path / "spec.toml").write_text("process.args = ['x']\nunknown = 1")
-    document = load.read_file(str(tmp_path / "spec.toml"))
+    document = load.read_document(str(tmp_path / "spec.toml"))
     assert document == {"process": {"args": ["x"]}, "unknown": 1}
 
 
