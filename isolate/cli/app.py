@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import Annotated
 
-import click
 import typer
-from typer.core import TyperGroup
 
-from isolate.cli import options
 from isolate.cli import run as hot
 from isolate.errors import EXIT_FAILURE, IsolateError
 
@@ -17,26 +14,14 @@ RootOption = Annotated[
     str | None, typer.Option("--root", help="State directory; also ISOLATE_ROOT.", metavar="DIR")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-IdArgument = Annotated[str, typer.Argument(help="The container's id, or a unique beginning of it.")]
-IdsArgument = Annotated[list[str], typer.Argument(help="Container ids.")]
+IdsArgument = Annotated[
+    list[str], typer.Argument(help="Container ids, or unique beginnings.", metavar="ID...")
+]
 
-
-class _Group(TyperGroup):
-    """Typer's group, with `run` built from its own table of options."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["run", "explain", *[n for n in super().list_commands(ctx) if n not in ("run", "explain")]]
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name == "run":
-            return _run_command("run", "Run a program in a container.", hot.command)
-        if cmd_name == "explain":
-            return _run_command("explain", "Say what `run` would do, step by step.", explain)
-        return super().get_command(ctx, cmd_name)
-
+# Typer carries its own copy of click and exports no UsageError; BadParameter is derived from it.
+_USAGE_ERROR = typer.BadParameter.__mro__[1]
 
 app = typer.Typer(
-    cls=_Group,
     help="One container spec for every isolation technology.",
     no_args_is_help=True,
     add_completion=False,
@@ -45,75 +30,37 @@ app = typer.Typer(
 )
 
 
-def _run_command(name: str, text: str, act: Any) -> click.Command:
-    """The click command of the table: the same options as the fast parser's."""
-
-    def callback(args: tuple[str, ...], **values: Any) -> int:
-        given = {key: value for key, value in values.items() if value not in (None, ())}
-        lists = {key: list(value) for key, value in given.items() if isinstance(value, tuple)}
-        status: int = act({**given, **lists, "args": list(args)})
-        return status
-
-    parameters: list[click.Parameter] = [_click_option(option) for option in options.RUN_OPTIONS]
-    parameters.append(click.Argument(["args"], nargs=-1, type=click.UNPROCESSED, metavar="-- CMD..."))
-    return click.Command(
-        name,
-        help=text,
-        params=parameters,
-        callback=callback,
-        context_settings={"allow_interspersed_args": False},
-    )
-
-
-def _click_option(option: options.Option) -> click.Option:
-    if option.kind == options.SWITCH:
-        first = f"{option.flags[0]}/{option.negative}" if option.negative else option.flags[0]
-        return click.Option(
-            [first, *option.flags[1:], option.dest],
-            is_flag=True,
-            default=None,
-            help=option.help,
-        )
-    return click.Option(
-        [*option.flags, option.dest],
-        metavar=option.metavar,
-        multiple=option.kind == options.LIST,
-        help=option.help,
-    )
-
-
-def explain(values: dict[str, Any]) -> int:
-    """Print the plan of `run`."""
-    spec, backend = hot.prepare(values)
-    hot.print_plan(backend.explain(spec), sys.stdout)
-    return 0
-
-
 def main(words: list[str]) -> int:
     """Run the full command line; expected failures are two lines and an exit status."""
     from isolate.cli import verbs  # noqa: F401 - registers the verbs on `app`
 
-    command = typer.main.get_command(app)
-    run_verb = words[:1] == ["run"]
+    is_run = words[:1] == ["run"]
     try:
-        status = command.main(words, prog_name="isolate", standalone_mode=False)
+        status = app(words, prog_name="isolate", standalone_mode=False)
     except IsolateError as error:
         hot.say_error(error.message, error.hint)
-        return error.exit_status if run_verb else 1
-    except click.exceptions.NoArgsIsHelpError as error:
-        sys.stdout.write(f"{error.format_message()}\n")
-        return 0
-    except click.UsageError as error:
-        where = error.ctx.command_path if error.ctx is not None else "isolate"
-        hot.say_error(error.format_message(), f"see `{where} --help`")
-        return EXIT_FAILURE if run_verb else 2
-    except click.exceptions.Exit as error:
+        return error.exit_status if is_run else 1
+    except typer.Exit as error:
         return error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment] # nothing is left to flush to
         return 141
+    except Exception as error:
+        if not isinstance(error, _USAGE_ERROR):
+            raise  # a bug: let it be seen
+        return _usage(error, is_run=is_run)
     return status if isinstance(status, int) else 0
 
 
-__all__ = ["IdArgument", "IdsArgument", "JsonOption", "RootOption", "app", "main"]
+def _usage(error: Exception, *, is_run: bool) -> int:
+    """A command line that can't be understood; without any word, its help was the answer."""
+    context = getattr(error, "ctx", None)
+    where = context.command_path if context is not None else "isolate"
+    text = error.format_message() if hasattr(error, "format_message") else str(error)
+    if type(error).__name__ == "NoArgsIsHelpError":
+        sys.stdout.write(f"{text}\n")
+        return 0
+    hot.say_error(text, f"see `{where} --help`")
+    return EXIT_FAILURE if is_run else 2

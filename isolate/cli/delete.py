@@ -18,8 +18,8 @@ def delete(
 ) -> None:
     """Delete containers and all that they left."""
     from isolate.runtime.control import delete as remove
-    from isolate.state import Store, state_root
+    from isolate.state import Store, find
 
-    store = Store(state_root(root))
+    store = Store(find(root))
     for id in ids:
-        remove(store, store.get(id), force=force)
+        remove(store.get(id), force=force)

@@ -11,19 +11,18 @@ from isolate.errors import StateError
 @app.command()
 def gc(*, json: JsonOption = False, root: RootOption = None) -> None:
     """Remove what killed runs left: processes, cgroups, mounts, links, files, stale caches."""
-    from isolate import rootfs
-    from isolate.state import Store, state_root
-    from isolate.state.gc import collect
+    from isolate.rootfs import cache
+    from isolate.runtime.collect import collect
+    from isolate.state import Store, find
 
-    collected = collect(Store(state_root(root)))
-    caches = rootfs.gc()
-    failures = [f"{row.id}: {failure}" for row in collected for failure in row.failures]
+    report = collect(Store(find(root)))
+    caches = cache.gc()
     if json:
-        print_json({"containers": [row.id for row in collected], "caches": caches, "failures": failures})
+        print_json({"containers": report.collected, "caches": caches, "problems": report.problems})
     else:
-        for row in collected:
-            print(printable(f"removed container {row.id}"))
+        for name in report.collected:
+            print(printable(f"removed container {name}"))
         for path in caches:
             print(printable(f"removed {path}"))
-    if failures:
-        raise StateError("; ".join(failures), hint="run it as the user whose containers these were")
+    if report.problems:
+        raise StateError("; ".join(report.problems), hint="what is named here is kept: try again")

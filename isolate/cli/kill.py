@@ -22,9 +22,9 @@ def kill(
     """Send a signal to containers."""
     from isolate.runtime.control import kill as send
     from isolate.runtime.control import signal_number
-    from isolate.state import Store, state_root
+    from isolate.state import Store, find
 
     number = signal_number(signal)
-    store = Store(state_root(root))
+    store = Store(find(root))
     for id in ids:
         send(store.get(id), number, everyone=everyone)

@@ -1,4 +1,4 @@
-"""The options of `isolate run` as one table: both parsers, the help and the reference come from it."""
+"""The options of `isolate run` as one table; parsers, help and reference come from it."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ RUN_OPTIONS = (
     _value("--rootfs", metavar="SOURCE", help="base, host, dir:PATH or tar:PATH"),
     _switch("--read-only", help="make the root read-only"),
     _value("--hostname", metavar="NAME", help="host name inside"),
-    _list("--env", "-e", metavar="NAME=VALUE", help="environment variable; NAME alone copies yours"),
+    _list("--env", "-e", metavar="NAME=VALUE", help="variable; NAME alone copies yours"),
     _list("--env-file", metavar="FILE", help="file of NAME=VALUE lines"),
     _value("--workdir", "-w", metavar="DIR", help="working directory inside"),
     _value("--user", "-u", metavar="USER[:GROUP]", help="user inside, by name or number"),
     _list("--mount", metavar="type=...,source=...,target=...", help="mount, with its options"),
-    _list("--volume", "-v", metavar="SOURCE:TARGET[:ro]", help="show a file or directory of the host"),
+    _list("--volume", "-v", metavar="SOURCE:TARGET[:ro]", help="file or directory of the host"),
     _list("--tmpfs", metavar="TARGET[:size=SIZE]", help="memory filesystem"),
     _value("--network", metavar="none|host", help="none: a loopback of its own; host: the host's"),
     _value("--memory", "-m", metavar="SIZE", help="memory limit, as in 64M"),
@@ -84,24 +84,26 @@ RUN_OPTIONS = (
     _list("--device", metavar="PATH[:TARGET[:rwm]]", help="device of the host"),
     _value("--userns", metavar="private|host", help="host: root inside is root outside"),
     _list("--mask", metavar="PATH", help="hide a path inside"),
-    _list("--require", metavar="NAME=VALUE", help="feature that must be there, as in kernel=separate"),
+    _list("--require", metavar="NAME=VALUE", help="feature that must be there: kernel=separate"),
     _list("--allow-degraded", metavar="FEATURE", help="feature that may be missing"),
     _list("--option", "-o", metavar="[BACKEND.]KEY=VALUE", help="setting of the backend"),
     _value("--result-json", metavar="FILE", help="write what happened, as JSON"),
-    _switch("--interactive", "-i", negative="--no-stdin", help="pass standard input on (the default)"),
+    _switch("--interactive", "-i", negative="--no-stdin", help="pass standard input on (default)"),
     _switch("--tty", "-t", help="give the program a terminal"),
     _switch("--init", help="run a small init as pid 1"),
     _switch("--dry-run", help="say what would be done, and do nothing"),
     _value("--root", metavar="DIR", help="state directory; also ISOLATE_ROOT"),
 )
 
+EXPLAIN_OPTIONS = (*RUN_OPTIONS, _switch("--json", help="print JSON"))
 
-class Unrecognised(Exception):
+
+class UnrecognisedError(Exception):
     """The fast parser leaves this command line to the full one, for its help and its errors."""
 
 
 def parse(words: list[str], options: tuple[Option, ...] = RUN_OPTIONS) -> dict[str, Any]:
-    """The options by their dest, and the command line as `args`. Raises Unrecognised.
+    """The options by their dest, and the command line as `args`. Raises UnrecognisedError.
 
     As in every option parser: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-it`; the
     first word that is no option, or what follows `--`, begins the command.
@@ -109,42 +111,42 @@ def parse(words: list[str], options: tuple[Option, ...] = RUN_OPTIONS) -> dict[s
     by_flag = {flag: option for option in options for flag in option.flags}
     negatives = {option.negative: option for option in options if option.negative}
     values: dict[str, Any] = {}
-    at = 0
-    while at < len(words):
-        word = words[at]
-        at += 1
+    left = words[::-1]
+    while left and left[-1].startswith("-") and left[-1] != "-":
+        word = left.pop()
         if word == "--":
-            break
-        if not word.startswith("-") or word == "-":
-            at -= 1
             break
         if word in negatives:
             values[negatives[word].dest] = False
-            continue
-        if not word.startswith("--") and len(word) > 2:
-            option = by_flag.get(word[:2])
-            if option is not None and option.kind == SWITCH:
-                words = [*words[:at], f"-{word[2:]}", *words[at:]]
-                word = word[:2]
-            flag, separator, value = word[:2], word[2:], word[2:]
         else:
-            flag, separator, value = word.partition("=") if word[:2] == "--" else (word, "", "")
-        option = by_flag.get(flag)
-        if option is None:
-            raise Unrecognised(word)
-        if option.kind == SWITCH:
-            if separator:
-                raise Unrecognised(word)
-            values[option.dest] = True
-            continue
-        if not separator:
-            if at == len(words):
-                raise Unrecognised(word)
-            value = words[at]
-            at += 1
-        _keep(values, option, value)
-    values["args"] = words[at:]
+            _option(word, left, by_flag, values)
+    values["args"] = left[::-1]
     return values
+
+
+def _option(
+    word: str, left: list[str], by_flag: dict[str, Option], values: dict[str, Any]
+) -> None:
+    """Take one option, and its value from `left` (the words to come, the next one last)."""
+    if word.startswith("--"):
+        flag, separator, value = word.partition("=")
+    else:
+        flag, separator, value = word[:2], word[2:], word[2:]
+    option = by_flag.get(flag)
+    if option is None:
+        raise UnrecognisedError(word)
+    if option.kind == SWITCH:
+        if word.startswith("--") and separator:
+            raise UnrecognisedError(word)
+        values[option.dest] = True
+        if separator:  # -it is -i -t
+            left.append(f"-{separator}")
+        return
+    if not separator:
+        if not left:
+            raise UnrecognisedError(word)
+        value = left.pop()
+    _keep(values, option, value)
 
 
 def _keep(values: dict[str, Any], option: Option, value: str) -> None:

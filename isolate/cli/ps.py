@@ -13,9 +13,9 @@ from isolate.cli.output import print_json, print_table
 def ps(*, json: JsonOption = False, root: RootOption = None) -> None:
     """List the containers of the state directory."""
     from isolate.runtime.inspect import containers
-    from isolate.state import Store, state_root
+    from isolate.state import Store, find
 
-    rows = containers(Store(state_root(root)))
+    rows = containers(Store(find(root)))
     if json:
         print_json([_short(row) for row in rows])
         return

@@ -23,13 +23,13 @@ DEFAULT_BACKEND = "namespaces"
 def command(values: dict[str, Any]) -> int:
     """Run what the options say; the exit status of the command line."""
     from isolate.runtime.run import run
-    from isolate.state import Store, state_root
+    from isolate.state import Store, find
 
     spec, backend = prepare(values)
     if values.get("dry_run"):
         print_plan(backend.explain(spec), sys.stdout)
         return 0
-    store = Store(state_root(values.get("root")))
+    store = Store(find(values.get("root")))
     result = run(backend, spec, store, id=values.get("name"))
     if "result_json" in values:
         write_result(result, values["result_json"])
@@ -129,11 +129,11 @@ def printable(text: str) -> str:
 
 def main(words: list[str]) -> int | None:
     """The fast way in. None where the full parser must take over, for help and for errors."""
-    from isolate.cli.options import Unrecognised, parse
+    from isolate.cli.options import UnrecognisedError, parse
 
     try:
         values = parse(words)
-    except Unrecognised:
+    except UnrecognisedError:
         return None
     return guarded(values)
 

@@ -1,5 +1,27 @@
 """Registers every verb on the full command line, in the order of the help."""
 
-from isolate.cli import backends, delete, doctor, gc, inspect, kill, ps, schema, version
+from isolate.cli import (  # isort: skip - the order of the help
+    run_command,
+    ps,
+    inspect,
+    kill,
+    delete,
+    gc,
+    backends,
+    doctor,
+    schema,
+    version,
+)
 
-__all__ = ["backends", "delete", "doctor", "gc", "inspect", "kill", "ps", "schema", "version"]
+__all__ = [
+    "backends",
+    "delete",
+    "doctor",
+    "gc",
+    "inspect",
+    "kill",
+    "ps",
+    "run_command",
+    "schema",
+    "version",
+]

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 
+NEWUIDMAP = "/usr/bin/newuidmap"
+NEWGIDMAP = "/usr/bin/newgidmap"
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -54,6 +57,45 @@ def subordinate(path: str, names: Sequence[str]) -> list[tuple[int, int]]:
         for row in rows
         if len(row) == 3 and row[0] in names and row[1].isdigit() and row[2].isdigit()
     ]
+
+
+def names_of(uid: int) -> tuple[str, ...]:
+    """The names by which subuid(5) may know a user: its login name and its number."""
+    import pwd
+
+    try:
+        return (pwd.getpwuid(uid).pw_name, str(uid))
+    except KeyError:
+        return (str(uid),)
+
+
+def subordinate_maps() -> tuple[list[Range], list[Range]] | None:
+    """An ordinary user's maps: the own id as 0, after it all subordinate ids in their order.
+
+    None where there are none, or where newuidmap(1), which alone may write them, is missing.
+    """
+    uid, gid = os.geteuid(), os.getegid()
+    uids = subordinate("/etc/subuid", names_of(uid))
+    gids = subordinate("/etc/subgid", names_of(uid))
+    usable = os.access(NEWUIDMAP, os.X_OK) and os.access(NEWGIDMAP, os.X_OK)
+    if not (uids and gids and usable):
+        return None
+    return _after_own(uid, uids), _after_own(gid, gids)
+
+
+def _after_own(own: int, ranges: Sequence[tuple[int, int]]) -> list[Range]:
+    rows = [(0, own, 1)]
+    inside = 1
+    for first, count in ranges:
+        rows.append((inside, first, count))
+        inside += count
+    return rows
+
+
+def write_with_helpers(pid: int, uid_map: Sequence[Range], gid_map: Sequence[Range]) -> None:
+    """Let newuidmap(1) and newgidmap(1) write the maps. Raises OSError."""
+    run_newidmap(NEWUIDMAP, pid, uid_map)
+    run_newidmap(NEWGIDMAP, pid, gid_map)
 
 
 def run_newidmap(program: str, pid: int, ranges: Sequence[Range]) -> None:

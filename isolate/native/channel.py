@@ -30,7 +30,7 @@ class Channel:
         """The descriptor, for poll(2)."""
         return self._socket.fileno()
 
-    def send(self, *message: object, descriptor: int | None = None) -> None:
+    def send(self, *message: str | int, descriptor: int | None = None) -> None:
         """Send a message, and a descriptor with it. A peer that is gone is not an error here."""
         ancillary = []
         if descriptor is not None:
@@ -51,8 +51,7 @@ class Channel:
             return None
         if not data:
             return None
-        # marshal is safe here: both ends are this program, before the container's has run.
-        message: tuple[Any, ...] = marshal.loads(data)
+        message: tuple[Any, ...] = marshal.loads(data)  # noqa: S302 - both ends are this program
         for _level, _kind, payload in ancillary:
             message += struct.unpack("i", payload)
         return message

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import sys
 
 from isolate.errors import EXIT_FAILURE, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
 from isolate.native.step import Child, StepError
@@ -41,7 +40,6 @@ def run(steps: Sequence[Step], channel: Channel, prepared: dict[str, int]) -> No
     except BaseException as error:  # noqa: BLE001 - a bug must reach the launcher, not unwind its stack
         channel.send(FAILED, name, 0, f"{type(error).__name__}: {error} (a bug in isolate)", "")
     finally:
-        sys.stderr = None  # type: ignore[assignment] # nothing may flush the parent's buffers
         os._exit(status)
 
 

@@ -7,11 +7,11 @@ import time
 from isolate.errors import SpecError, StateError
 from isolate.linux.signals import SIGKILL
 from isolate.runtime.inspect import backend_of, describe, handle_of
-from isolate.state import gc
+from isolate.runtime.collect import collect_entry
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from isolate.state import Entry, Store
+    from isolate.state import Entry
 
 _PATIENCE = 10.0  # seconds in which the process that runs a killed container must clean up
 
@@ -43,7 +43,7 @@ def kill(entry: Entry, number: int, *, everyone: bool) -> None:
     backend.kill(handle, number, everyone=everyone)
 
 
-def delete(store: Store, entry: Entry, *, force: bool) -> None:
+def delete(entry: Entry, *, force: bool) -> None:
     """Delete a container. One that runs is killed first with `force`, else refused.
 
     The process that runs it in the foreground cleans up when it ends; where there is none, we do.
@@ -51,11 +51,14 @@ def delete(store: Store, entry: Entry, *, force: bool) -> None:
     status = describe(entry)["status"]
     if status in ("created", "running", "paused"):
         if not force:
-            raise StateError(f"container {entry.id} is {status}", hint="kill it first, or use --force")
+            raise StateError(f"container {entry.id} is {status}", hint="kill it first, or --force")
         kill(entry, SIGKILL, everyone=True)
     deadline = time.monotonic() + _PATIENCE
     while entry.exists() and entry.owner_alive():
         if time.monotonic() > deadline:
             raise StateError(f"container {entry.id} is still in use by the process that runs it")
         time.sleep(0.01)
-    gc.collect_entry(store, entry)
+    if entry.exists() and entry.try_lock():
+        report = collect_entry(entry)
+        if report.problems:
+            raise StateError("; ".join(report.problems), hint="remove the cause and try again")

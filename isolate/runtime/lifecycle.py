@@ -7,8 +7,9 @@ import time
 
 from isolate import rootfs
 from isolate.backend.types import Context, ReceiptRow
-from isolate.errors import IsolateError, ReceiptError
+from isolate.errors import IsolateError, ReceiptError, StateError
 from isolate.runtime import refusal
+from isolate.runtime.collect import collect_entry
 from isolate.state import idrange
 
 TYPE_CHECKING = False
@@ -129,17 +130,19 @@ class Container:
             return
         if self.handle is not None:
             self.backend.delete(self.handle)
-        failures = entry.journal.undo()
+        self._drop_root()
+        report = collect_entry(entry)
+        self._entry = None
+        if report.problems:
+            raise StateError(
+                f"container {entry.id} is not wholly removed: {'; '.join(report.problems)}",
+                hint="what is left is kept for `isolate gc`",
+            )
+
+    def _drop_root(self) -> None:
         if self._root_hold >= 0:
             os.close(self._root_hold)
             self._root_hold = -1
-        entry.remove()
-        self._entry = None
-        if failures:
-            raise IsolateError(
-                f"container {entry.id} is not wholly removed: {'; '.join(failures)}",
-                hint="run `isolate gc`",
-            )
 
     def _record(self, status: str) -> None:
         self._reserved.write_record(

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from isolate.linux.idmap import Range
     from isolate.spec.model import IdMap, Spec
 
-NEWUIDMAP = "/usr/bin/newuidmap"
-NEWGIDMAP = "/usr/bin/newgidmap"
 RANGE = 65536
 
 
@@ -96,37 +94,16 @@ def private_range(first: int) -> Maps:
 
 def rootless() -> Maps:
     """An ordinary user's container: own id as root, subordinate ids after it where there are any."""
-    uid, gid = os.geteuid(), os.getegid()
-    names = _names(uid)
-    uids = idmap.subordinate("/etc/subuid", names)
-    gids = idmap.subordinate("/etc/subgid", names)
-    if uids and gids and os.access(NEWUIDMAP, os.X_OK) and os.access(NEWGIDMAP, os.X_OK):
-        return Maps(_after_own(uid, uids), _after_own(gid, gids), helper=True)
+    maps = idmap.subordinate_maps()
+    if maps is not None:
+        return Maps(*maps, helper=True)
     return Maps(
-        [(0, uid, 1)],
-        [(0, gid, 1)],
+        [(0, os.geteuid(), 1)],
+        [(0, os.getegid(), 1)],
         note="only your own id is mapped: programs that change to another user fail, and every "
         "file belongs to root inside. Install uidmap and add a range to /etc/subuid and "
         "/etc/subgid for more.",
     )
-
-
-def _after_own(own: int, ranges: Sequence[tuple[int, int]]) -> list[Range]:
-    rows = [(0, own, 1)]
-    inside = 1
-    for first, count in ranges:
-        rows.append((inside, first, count))
-        inside += count
-    return rows
-
-
-def _names(uid: int) -> tuple[str, ...]:
-    import pwd
-
-    try:
-        return (pwd.getpwuid(uid).pw_name, str(uid))
-    except KeyError:
-        return (str(uid),)
 
 
 def check_rootless_maps(maps: Maps) -> None:
@@ -136,7 +113,7 @@ def check_rootless_maps(maps: Maps) -> None:
         (maps.uids, uid, "/etc/subuid"),
         (maps.gids, gid, "/etc/subgid"),
     ):
-        granted = [(own, 1), *idmap.subordinate(path, _names(uid))]
+        granted = [(own, 1), *idmap.subordinate(path, idmap.names_of(uid))]
         for _inside, outside, count in rows:
             if not any(
                 first <= outside and outside + count <= first + size for first, size in granted
@@ -167,8 +144,7 @@ def user_namespaces_allowed() -> str | None:
 def write(maps: Maps, pid: int) -> None:
     """Write the maps of the first process's user namespace. Raises OSError."""
     if maps.helper:
-        idmap.run_newidmap(NEWUIDMAP, pid, maps.uids)
-        idmap.run_newidmap(NEWGIDMAP, pid, maps.gids)
+        idmap.write_with_helpers(pid, maps.uids, maps.gids)
     else:
         idmap.write_maps(pid, maps.uids, maps.gids)
 
