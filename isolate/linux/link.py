@@ -31,7 +31,7 @@ def delete_link(name: str) -> None:
 
 
 def _request(name: str) -> bytes:
-    """struct nlmsghdr, struct ifinfomsg, and one attribute."""
+    """A struct nlmsghdr, a struct ifinfomsg, and one attribute."""
     text = os.fsencode(name) + b"\0"
     attribute = struct.pack("=HH", 4 + len(text), _IFLA_IFNAME) + text + bytes(-len(text) % 4)
     body = bytes(16) + attribute

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -98,7 +99,7 @@ class Entry:
         # Of one length always, so that a later owner's line replaces this one in a single write.
         line = f"{boot_id()} {me.pid:>10} {me.start_time:>20}\n".encode("ascii")
         if os.pwrite(self.lock_fd, line, 0) != len(line):
-            raise OSError(28, os.strerror(28), self._lock_path)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), self._lock_path)
 
     def try_lock(self) -> bool:
         """Own the container if its owner is dead; False if it lives or the container is gone.
@@ -113,12 +114,14 @@ class Entry:
     def try_lock_here(self) -> bool:
         """`try_lock` for a caller that holds the store's lock."""
         try:
+            if not stat.S_ISDIR(os.lstat(self.directory).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
             # O_CREAT: the owner may have been killed between making the directory and this file.
             descriptor = os.open(self._lock_path, _OPEN | os.O_CREAT, 0o600)
         except FileNotFoundError:
             return False
         except OSError as error:
-            raise state_error(f"can't open {self._lock_path}", error) from None
+            raise state_error(f"can't own the container {self.directory}", error) from None
         if lock.try_take(descriptor) and self._is_ours(descriptor):
             self.lock_fd = descriptor
             return True

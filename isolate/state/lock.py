@@ -15,11 +15,17 @@ import struct
 # Native struct flock with 64-bit offsets, as Python is built: type, whence, start, length, pid.
 _FLOCK = struct.Struct("hhqqi0q")
 _WHOLE = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_FREE = _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 0, 0)
 
 
 def take(descriptor: int) -> None:
     """Lock the file, waiting for as long as another holds it."""
     fcntl.fcntl(descriptor, fcntl.F_OFD_SETLKW, _WHOLE)
+
+
+def drop(descriptor: int) -> None:
+    """Unlock the file, for those that share the open file too."""
+    fcntl.fcntl(descriptor, fcntl.F_OFD_SETLK, _FREE)
 
 
 def try_take(descriptor: int) -> bool:

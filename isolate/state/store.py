@@ -82,7 +82,7 @@ class Store:
         """The container of that id, or of the only id that begins so. Raises NotFoundError."""
         if is_id(text):
             entry = Entry(self, text)
-            if os.path.isdir(entry.directory):
+            if os.path.isdir(entry.directory) and not os.path.islink(entry.directory):
                 return entry
         names = self._names()
         found = [name for name in names if text and name.startswith(text)]
@@ -134,6 +134,8 @@ class _Held:
 
     def __exit__(self, *_exception: object) -> None:
         if self._descriptor >= 0:
+            # Not by closing alone: a child that another thread forks just now has a copy.
+            lock.drop(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 

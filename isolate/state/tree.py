@@ -53,6 +53,8 @@ def open_parent(base: str, relative: str) -> tuple[int, str]:
     EXDEV), as `..` does.
     """
     parent, name = os.path.split(relative)
+    if ".." in relative.split("/"):
+        raise OSError(errno.EXDEV, os.strerror(errno.EXDEV), relative)
     descriptor = os.open(base, _HANDLE)
     if not parent:
         return descriptor, name

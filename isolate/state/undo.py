@@ -56,7 +56,7 @@ _STACKED = 64  # mounts on one mount point
 class _Work:
     """What the undoing of one journal needs: its reach, and the processes it has killed."""
 
-    __slots__ = ("dying", "directory", "reach", "rmtree")
+    __slots__ = ("directory", "dying", "reach", "rmtree")
 
     def __init__(self, journal: Journal, within: Sequence[str], rmtree: Rmtree | None) -> None:
         self.directory = journal.directory
@@ -97,8 +97,7 @@ def undo(
     if same_boot:
         _apply(work, entries, _LIVING, report)
         _await_deaths(work, report)
-        _apply(work, entries, _MADE, report)
-    _apply(work, entries, _LASTING, report)
+    _apply(work, entries, {**_MADE, **_LASTING} if same_boot else _LASTING, report)
     _name_unknown(entries, report)
     return report
 
