@@ -1,4 +1,8 @@
-"""One container spec for every isolation technology, and proof of what each really isolates."""
+"""isolate: one container spec for every isolation technology, and proof of what each isolates.
+
+Names are imported when they are first used: `import isolate` itself costs nothing, because
+`isolate run` passes through it.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +10,25 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from isolate.errors import IsolateError
     from isolate.hookspecs import hookimpl
+    from isolate.spec.model import Spec
 
-__all__ = ["hookimpl"]
+__version__ = "0.1.0"
+
+__all__ = ["IsolateError", "Spec", "__version__", "hookimpl"]
+
+_HOMES = {
+    "IsolateError": "isolate.errors",
+    "Spec": "isolate.spec.model",
+    "hookimpl": "isolate.hookspecs",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported when they are used: most commands need none of them."""
-    if name == "hookimpl":
-        from isolate.hookspecs import hookimpl
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'isolate' has no attribute {name!r}")
+    import importlib
 
-        return hookimpl
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(home), name)

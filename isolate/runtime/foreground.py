@@ -7,7 +7,7 @@ import select
 import time
 
 from isolate.linux import process, signals
-from isolate.runtime.relay import Relay
+from isolate.runtime.relay import Budget, Relay
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -48,21 +48,21 @@ class Foreground:
         self._handle = handle
         self._signal_fd = signal_fd
         self._deadline = None if timeout is None else time.monotonic() + timeout
-        self._output_limit = output_limit
+        self._budget = Budget(output_limit)
         self._relays: list[Relay] = []
         self._terminal: tuple[RawTerminal, int] | None = None
         self._outcome = Outcome()
 
     def relay_terminal(self, master: int, stdin: int, stdout: int, raw: RawTerminal | None) -> None:
         """Pass the program's terminal on to the caller's streams."""
-        self._relays = [Relay(stdin, master), Relay(master, stdout)]
+        self._relays = [Relay(stdin, master), Relay(master, stdout, self._budget)]
         if raw is not None:
             self._terminal = (raw, master)
             raw.pass_size(master)
 
     def relay_output(self, pipes: Sequence[tuple[int, int]]) -> None:
         """Pass the program's output on and count it: pairs of (what it writes to, our own)."""
-        self._relays = [Relay(source, sink) for source, sink in pipes]
+        self._relays = [Relay(source, sink, self._budget) for source, sink in pipes]
 
     def wait(self) -> Outcome:
         """Wait until the program has ended and all its output is passed on."""
@@ -119,14 +119,11 @@ class Foreground:
             return
         if self._deadline is not None and time.monotonic() >= self._deadline:
             self._outcome.timed_out = True
-        elif self._output_limit is not None and self._output() > self._output_limit:
+        elif self._budget.exceeded:
             self._outcome.output_exceeded = True
         else:
             return
         self._backend.kill(self._handle, signals.SIGKILL, everyone=True)
-
-    def _output(self) -> int:
-        return sum(relay.count for relay in self._relays)
 
     def _forward(self) -> None:
         for number in signals.read_signals(self._signal_fd):
@@ -141,3 +138,4 @@ class Foreground:
         are not waited for."""
         for relay in self._relays:
             relay.finish()
+        self._outcome.output_exceeded = self._outcome.output_exceeded or self._budget.exceeded

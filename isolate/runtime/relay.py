@@ -9,6 +9,25 @@ _CHUNK = 65536
 _ATOMIC = 4096  # PIPE_BUF: a writable pipe takes that much without blocking
 
 
+class Budget:
+    """The bytes that relays together may still pass on; None is no bound."""
+
+    __slots__ = ("exceeded", "left")
+
+    def __init__(self, limit: int | None) -> None:
+        self.left = limit
+        self.exceeded = False
+
+    def cut(self, data: bytes) -> bytes:
+        """What of `data` may be passed on."""
+        if self.left is None:
+            return data
+        allowed = data[: self.left]
+        self.left -= len(allowed)
+        self.exceeded = self.exceeded or len(allowed) < len(data)
+        return allowed
+
+
 class Relay:
     """Copies one descriptor to another, at most one chunk in memory.
 
@@ -16,13 +35,12 @@ class Relay:
     and nothing piles up here.
     """
 
-    __slots__ = ("_pending", "count", "limit", "sink", "source")
+    __slots__ = ("_budget", "_pending", "sink", "source")
 
-    def __init__(self, source: int, sink: int, limit: int | None = None) -> None:
+    def __init__(self, source: int, sink: int, budget: Budget | None = None) -> None:
         self.source = source
         self.sink = sink
-        self.limit = limit
-        self.count = 0
+        self._budget = budget or Budget(None)
         self._pending = b""
 
     @property
@@ -60,8 +78,7 @@ class Relay:
             data = b""
         if not data:
             self.source = -1
-        self.count += len(data)
-        self._pending = data
+        self._pending = self._budget.cut(data)
 
     def _write(self) -> None:
         try:
