@@ -99,6 +99,45 @@ def waivable(spec: Spec) -> frozenset[str]:
     )
 
 
+# The field that asks for a feature, where it isn't named as the feature is.
+_ASKED_BY = {
+    "devices": "devices",
+    "hooks": "hooks",
+    "hostname": "hostname",
+    "limits.memory": "limits.memory limits.memory_swap",
+    "network.host": "network.mode",
+    "network.none": "network.mode",
+    "privileges.capabilities": "privileges.capabilities privileges.cap_add privileges.cap_drop",
+    "privileges.id_maps": "privileges.uid_map privileges.gid_map",
+    "process.user": "process.user process.groups",
+    "sysctl": "sysctl",
+    "users.host": "privileges.users",
+    "view.users": "privileges.users",
+}
+
+
+def without(spec: Spec, features: Iterable[str]) -> Spec:
+    """The spec that no longer asks for `features`: what a backend is given once they are waived.
+
+    Mounts aren't taken out: a backend that can't make them ignores them.
+    """
+    for feature in features:
+        for path in _ASKED_BY.get(feature, feature).split():
+            spec = _reset(spec, path)
+    return spec
+
+
+def _reset(spec: Spec, path: str) -> Spec:
+    """The spec with the field at `path` back at its default; as it is where there is none."""
+    table, _, name = path.rpartition(".")
+    if not table:
+        return spec.replace(**{name: spec.FIELDS[name].default}) if name in spec.FIELDS else spec
+    part = getattr(spec, table, None)
+    if part is None or name not in getattr(part, "FIELDS", {}):
+        return spec
+    return spec.replace(**{table: part.replace(**{name: part.FIELDS[name].default})})
+
+
 def _of_process(spec: Spec) -> Iterable[str]:
     process = spec.process
     if process.user is not None or process.groups:

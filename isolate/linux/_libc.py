@@ -76,6 +76,11 @@ _SYSCALLS = {
 }
 
 
+def write_memory(address: int, data: bytes) -> None:
+    """Overwrite memory of this process; the caller knows that it is there."""
+    ctypes.memmove(address, data, len(data))
+
+
 def failure(path: str | bytes | None = None) -> OSError:
     """The OSError of the errno that the last call left behind."""
     number = ctypes.get_errno()

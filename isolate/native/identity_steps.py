@@ -227,21 +227,24 @@ class BecomeUser(Step):
 class Capabilities(Step):
     """Effective and permitted as chosen, inheritable and ambient empty (CVE-2022-29162).
 
-    A user other than root keeps none over execve(2), as with runc.
+    A user other than root keeps none over execve(2), as with runc. `dumpable` lets an unprivileged
+    launcher read the receipt of what is its own user's process; where another process is inside
+    already it must be false, or that could trace what is not yet the program (CVE-2016-9962).
     """
 
     name = "capabilities"
-    __slots__ = ("_mask",)
+    __slots__ = ("_dumpable", "_mask")
 
-    def __init__(self, mask: int) -> None:
+    def __init__(self, mask: int, *, dumpable: bool) -> None:
         self._mask = mask
+        self._dumpable = dumpable
 
     def describe(self) -> str:
         return "set effective and permitted capabilities to the bounding set, clear the others"
 
     def run(self, child: Child) -> None:
         capabilities.after_setuid(self._mask)
-        prctl.set_dumpable(False)  # nobody inside may trace what is not yet the program
+        prctl.set_dumpable(self._dumpable)
 
 
 class NoNewPrivileges(Step):

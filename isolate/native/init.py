@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from isolate.linux import signals
+from isolate.linux.title import set_title
 from isolate.native import child as first
 
 TYPE_CHECKING = False
@@ -21,6 +22,7 @@ def stay(program: int, child: Child, executed: int) -> NoReturn:
     ends, the kernel kills what is left in its pid namespace. `executed` reads as closed once the
     program's process has executed it, or has failed to and said so.
     """
+    set_title("init")
     os.read(executed, 1)
     _keep_only(child.channel.fileno())
     child.channel.send(first.EXEC)

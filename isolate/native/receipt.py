@@ -58,15 +58,16 @@ def users(pid: int) -> ReceiptRow:
     )
 
 
-def root(pid: int, *, readonly: bool) -> list[ReceiptRow]:
-    """The root directory: another than ours, and its mount's options."""
+def root(pid: int, *, readonly: bool, host: bool = False) -> list[ReceiptRow]:
+    """The root directory: another than ours, or a view of the `host`'s; its mount's options."""
     source = f"/proc/{pid}/root"
     inside, outside = os.stat(source), os.stat("/")
     other = (inside.st_dev, inside.st_ino) != (outside.st_dev, outside.st_ino)
+    asked = "the host's" if host else "another"
     rows = [
-        row("root", "another", "another" if other else "the host's", source, holds=other),
+        row("root", asked, "another" if other else "the host's", source, holds=other or host),
     ]
-    if readonly:
+    if readonly or host:
         options = _root_options(pid)
         rows.append(
             row(

@@ -6,6 +6,7 @@ import os
 import time
 
 from isolate import rootfs
+from isolate.backend.features import without
 from isolate.backend.types import Context, ReceiptRow
 from isolate.errors import IsolateError, ReceiptError, StateError
 from isolate.runtime import refusal
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from typing import Any
 
     from isolate.backend.base import Backend
-    from isolate.backend.types import Handle
+    from isolate.backend.features import without
+from isolate.backend.types import Handle
     from isolate.spec.model import Spec
     from isolate.state import Entry, Store
 
@@ -66,6 +68,7 @@ class Container:
         """Make the container, ready to start. On failure nothing is left."""
         refusal.require_usable(self.backend)
         self.waived = refusal.waived(self.spec, self.backend)
+        self.spec = without(self.spec, self.waived)
         self._checkpoint("reserve")
         self._entry = self._store.reserve(self._id)
         try:

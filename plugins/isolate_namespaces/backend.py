@@ -150,6 +150,7 @@ class NamespacesBackend(NativeBackend):
             if asked.no_new_privileges is None
             else asked.no_new_privileges,
             hostname=spec.hostname or id[:64],
+            rootless=os.geteuid() != 0,
             single_id=single,
             stdio=stdio,
             cgroup2=cgroup.discover().mode == "v2",
@@ -171,7 +172,9 @@ class NamespacesBackend(NativeBackend):
         views = decide.views(spec)
         status = receipt.Status(pid)
         rows = [
-            *receipt.root(pid, readonly=spec.root.readonly),
+            *receipt.root(
+                pid, readonly=spec.root.readonly, host=spec.root.source == "host"
+            ),
             receipt.fence(pid),
             *receipt.views(pid, views),
         ]

@@ -32,6 +32,7 @@ class Choices:
         "filter_name",
         "hostname",
         "no_new_privileges",
+        "rootless",
         "single_id",
         "stdio",
         "views",
@@ -47,6 +48,7 @@ class Choices:
         filter_name: str,
         no_new_privileges: bool,
         hostname: str,
+        rootless: bool,
         single_id: bool,
         stdio: tuple[int, int, int],
         cgroup2: bool,
@@ -59,6 +61,7 @@ class Choices:
         self.filter_name = filter_name
         self.no_new_privileges = no_new_privileges
         self.hostname = hostname
+        self.rootless = rootless
         self.single_id = single_id
         self.stdio = stdio
         self.cgroup2 = cgroup2
@@ -186,7 +189,7 @@ def _rights(spec: Spec, chosen: Choices) -> list[Step]:
         *early,
         identity.DropBounding(chosen.capabilities),
         identity.BecomeUser(may_set_groups=not chosen.single_id),
-        identity.Capabilities(chosen.capabilities),
+        identity.Capabilities(chosen.capabilities, dumpable=chosen.rootless),
         identity.DieWithLauncher(),
         *late,
     ]
