@@ -282,10 +282,28 @@ def test_what_is_no_program(program_: bytes) -> None:
         load.load(program_)
 
 
-def test_a_program_that_the_kernel_refuses() -> None:
-    with pytest.raises(OSError, match="the kernel refuses the program") as caught:
-        load.load(b"\xff" * 8)
-    assert caught.value.errno == errno.EINVAL
+def test_a_program_that_the_kernel_refuses(program: bytes) -> None:
+    number, message = filtered.call(program, lambda: _load_error(b"\xff" * 8))
+    assert number == errno.EINVAL
+    assert "the kernel refuses the program" in message
+
+
+def test_without_rights_and_without_no_new_privs(program: bytes) -> None:
+    def attempt() -> list[object]:
+        capabilities.capset(0, 0, 0)
+        return _load_error(program)
+
+    number, message = filtered.call(b"", attempt)
+    assert number == errno.EACCES
+    assert "neither no_new_privs nor CAP_SYS_ADMIN" in message
+
+
+def _load_error(program: bytes) -> list[object]:
+    try:
+        load.load(program)
+    except OSError as error:
+        return [error.errno, error.strerror]
+    return [0, "loaded"]
 
 
 if os.uname().machine == "x86_64":
