@@ -11,12 +11,12 @@ from isolate.errors import StateError
 @app.command()
 def gc(*, json: JsonOption = False, root: RootOption = None) -> None:
     """Remove what killed runs left: processes, cgroups, mounts, links, files, stale caches."""
-    from isolate.rootfs import cache
+    from isolate.rootfs.gc import gc as collect_layers
     from isolate.runtime.collect import collect
     from isolate.state import Store, find
 
     report = collect(Store(find(root)))
-    caches = cache.gc()
+    caches = collect_layers()
     if json:
         print_json({"containers": report.collected, "caches": caches, "problems": report.problems})
     else:

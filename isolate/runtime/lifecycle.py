@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from isolate.backend.base import Backend
-    from isolate.backend.features import without
-from isolate.backend.types import Handle
+    from isolate.backend.types import Handle
     from isolate.spec.model import Spec
     from isolate.state import Entry, Store
 

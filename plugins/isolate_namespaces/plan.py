@@ -76,6 +76,7 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
         chosen.attach_root,
         *_kernel_filesystems(spec, chosen),
         *_devices(spec, chosen),
+        *(_hide_host_runtime() if spec.root.source == "host" else []),
         *[_mount(asked) for asked in spec.mounts],
         *_cover(spec),
         *([mounts.RootReadOnly()] if spec.root.readonly else []),
@@ -134,6 +135,15 @@ def _devices(spec: Spec, chosen: Choices) -> list[Step]:
         mounts.Filesystem("tmpfs", "/dev/shm", mode="1777", size=str(defaults.SHM_BYTES)),
         *([mounts.Filesystem("mqueue", "/dev/mqueue")] if own_queues else []),
         *[mounts.DeviceNode(asked.path, asked.target or asked.path) for asked in spec.devices],
+    ]
+
+
+def _hide_host_runtime() -> list[Step]:
+    """The host's own files, but not its sockets and scratch space."""
+    return [
+        mounts.Filesystem("tmpfs", "/run", mode="0755"),
+        mounts.Filesystem("tmpfs", "/tmp", mode="1777"),  # noqa: S108 - inside
+        mounts.Filesystem("tmpfs", "/var/tmp", mode="1777"),  # noqa: S108 - inside
     ]
 
 
