@@ -71,7 +71,7 @@ def remove_at(parent: int, name: str) -> None:
     except FileNotFoundError:
         return
     except (IsADirectoryError, PermissionError):  # EPERM: as POSIX says it of a directory
-        if not _is_directory(parent, name):
+        if _is_other(parent, name):
             raise
     else:
         return
@@ -151,12 +151,13 @@ def _unlink(directory: int, name: str) -> None:
         return  # swapped meanwhile; the next pass sees
 
 
-def _is_directory(parent: int, name: str) -> bool:
+def _is_other(parent: int, name: str) -> bool:
+    """Whether it is there, and no directory."""
     try:
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
     except FileNotFoundError:
         return False
-    return stat.S_ISDIR(status.st_mode)
+    return not stat.S_ISDIR(status.st_mode)
 
 
 def _rmdir(parent: int, name: str) -> bool:

@@ -24,7 +24,7 @@ def store(tmp_path: Path) -> Store:
 
 
 def test_the_ranges_are_where_the_documents_say() -> None:
-    assert 524288 <= idrange.FIRST
+    assert idrange.FIRST >= 524288
     assert idrange.LAST <= 1879048191
     assert idrange.FIRST > 600100000
     assert idrange.FIRST % idrange.SIZE == 0

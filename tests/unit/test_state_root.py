@@ -122,11 +122,14 @@ def test_ids(name: str) -> None:
         "../../etc",
         "a b",
         "a\n",
-        "a\0",
+        "a\x00",
         "é",
         "x" * 65,
-    ]
-    + ["٣", "a:b", "a\x1b[31m", "*"],
+        "٣",
+        "a:b",
+        "a\x1b[31m",
+        "*",
+    ],
 )
 def test_what_is_no_id(name: str, tmp_path: Path) -> None:
     assert not is_id(name)

@@ -140,9 +140,7 @@ def test_exactly_one_of_many_wins_a_leftover(store: Store) -> None:
 
     gate, opener = os.pipe()
     children = [in_child(contend) for _ in range(20)]
-    codes = []
-    for _ in range(19):
-        codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
+    codes = [os.waitstatus_to_exitcode(os.wait()[1]) for _ in range(19)]
     os.write(opener, b"x")
     codes.append(os.waitstatus_to_exitcode(os.wait()[1]))
     os.close(gate)
@@ -170,7 +168,7 @@ def child_of_owner(store: Store) -> Iterator[tuple[Entry, Callable[[bool], int]]
     gate, opener = os.pipe()
     children = []
 
-    def fork(disown: bool) -> int:  # noqa: FBT001 - a test's parameter
+    def fork(disown: bool) -> int:
         def work() -> int:
             os.close(opener)
             if disown:
@@ -272,8 +270,17 @@ def test_strangers_in_the_directory_are_no_containers(store: Store, tmp_path: Pa
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"{", b"[]", b"\xff", b"[" * 100_000, b'{"version":1,"id":"other"}', b'{"id":"x"}']
-    + [b'{"id":"x","version":2}', b"null"],
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"\xff",
+        b"[" * 100000,
+        b'{"version":1,"id":"other"}',
+        b'{"id":"x"}',
+        b'{"id":"x","version":2}',
+        b"null",
+    ],
 )
 def test_a_damaged_record(store: Store, content: bytes) -> None:
     entry = store.reserve("x")
