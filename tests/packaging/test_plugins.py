@@ -38,13 +38,14 @@ def test_the_good_one_is_first_class(rows: list[dict[str, Any]]) -> None:
     ("plugin", "reason"),
     [
         ("absent", "isolate_test_nowhere"),
-        ("duplicate", "chroot"),
+        ("duplicate", "chroot is registered by isolate-runtime and by isolate-test-duplicate"),
         ("exiting", "SystemExit"),
         ("failing", "RuntimeError"),
         ("future", "99"),
+        ("impostor", "chroot"),
         ("incomplete", "delete"),
         ("raising", "ZeroDivisionError"),
-        ("stranger", "not a backend"),
+        ("stranger", "Stranger is no subclass"),
     ],
 )
 def test_the_broken_are_listed_with_reason_and_distribution(
@@ -57,14 +58,21 @@ def test_the_broken_are_listed_with_reason_and_distribution(
     assert reason in row["problems"][0]["what"]
 
 
-def test_a_duplicate_names_both_distributions_and_takes_nothing_over(
-    rows: list[dict[str, Any]],
-) -> None:
-    (duplicate,) = [row for row in rows if row["distribution"] == "isolate-test-duplicate"]
-    assert "isolate-runtime" in duplicate["problems"][0]["what"]
-    ours = [row for row in rows if row["name"] == "chroot" and row is not duplicate]
-    assert [row["distribution"] for row in ours] == ["isolate-runtime"]
-    assert ours[0]["features"]
+def test_a_duplicated_name_means_neither(rows: list[dict[str, Any]]) -> None:
+    """A stranger's `chroot` must not pass for ours, so ours has to be asked for in full."""
+    same = [row for row in rows if row["name"] == "chroot"]
+    assert [row["distribution"] for row in same] == ["isolate-runtime", "isolate-test-duplicate"]
+    assert same[0]["problems"] == same[1]["problems"]
+    assert not same[0]["usable"]
+
+
+def test_the_full_name_is_never_ambiguous(environment: Environment, plugins: Path) -> None:
+    run = ("run", "--backend=isolate-runtime:chroot", "--rootfs=host", "--dry-run", "--", "true")
+    done = environment.run(environment.command, *run, path=plugins)
+    assert (done.returncode, done.stderr) == (0, "")
+    bare = environment.run(environment.command, "run", "--backend=chroot", "true", path=plugins)
+    assert bare.returncode == 125
+    assert "isolate-test-duplicate:chroot" in bare.stderr
 
 
 def test_the_table_is_safe_for_a_terminal(environment: Environment, plugins: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate import __version__
 from tests.support import source
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_isolate_comes_from_the_wheel(environment: Environment) -> None:
 def test_version(environment: Environment) -> None:
     done = environment.run(environment.command, "version")
     assert (done.returncode, done.stderr) == (0, "")
-    assert PROJECT["project"]["version"] in done.stdout
+    assert __version__ in done.stdout
 
 
 def test_backends(environment: Environment) -> None:
@@ -75,7 +76,7 @@ def test_backends(environment: Environment) -> None:
     assert rows.keys() >= {"chroot", "namespaces"}
     for row in rows.values():
         assert row["distribution"] == "isolate-runtime"
-        assert row["version"] == PROJECT["project"]["version"]
+        assert row["version"] == __version__
         assert row["usable"] is (row["problems"] == [])
         assert bool(row["features"]) is row["usable"]
 

@@ -19,4 +19,4 @@ class Duplicate(Good):
 
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    registry.add(Duplicate)
+    registry.add("chroot", Duplicate)

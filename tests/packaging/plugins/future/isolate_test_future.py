@@ -20,4 +20,4 @@ class Future(Good):
 
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    registry.add(Future)
+    registry.add("future", "isolate_test_future:Future")

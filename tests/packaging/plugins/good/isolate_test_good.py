@@ -48,4 +48,4 @@ class Good(Backend):
 
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    registry.add(Good)
+    registry.add("good", Good)

@@ -19,4 +19,4 @@ class Incomplete(Backend):
 
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    registry.add(Incomplete)
+    registry.add("incomplete", Incomplete)

@@ -23,4 +23,4 @@ class Raising(Good):
 
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    registry.add(Raising)
+    registry.add("raising", Raising)

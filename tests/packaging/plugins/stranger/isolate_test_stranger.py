@@ -9,6 +9,10 @@ if TYPE_CHECKING:
     from isolate.plugins import Registry
 
 
+class Stranger:
+    """Knows nothing of isolate."""
+
+
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    registry.add("not a backend")
+    registry.add("stranger", Stranger)
