@@ -14,7 +14,7 @@ from isolate.state.ids import check_id, is_id, new_id
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 _ATTEMPTS = 16  # at an id whose leftover is collected, or that vanishes while we look
 
@@ -22,12 +22,17 @@ _ATTEMPTS = 16  # at an id whose leftover is collected, or that vanishes while w
 class Store:
     """The state directory `root` (of `isolate.state.root.find`), absolute.
 
-    Raises StateError where that directory isn't ours alone; it needn't exist.
+    `within` and `rmtree` are what `isolate.state.undo.undo` gets where a leftover is collected.
+    Raises StateError where the directory isn't ours alone; it needn't exist.
     """
 
-    __slots__ = ("root",)
+    __slots__ = ("rmtree", "root", "within")
 
-    def __init__(self, root: str) -> None:
+    def __init__(
+        self, root: str, *, within: Sequence[str] = (), rmtree: Callable[[str], None] | None = None
+    ) -> None:
+        self.within = tuple(within)
+        self.rmtree = rmtree
         parent, name = os.path.split(os.path.abspath(root))
         # Of the way there, links are followed once, now: mountinfo knows only real paths.
         self.root = os.path.join(os.path.realpath(parent), name)

@@ -17,6 +17,7 @@ from isolate.linux.process import identify
 from isolate.state import undo as undo_module
 from isolate.state.gc import collect
 from isolate.state.store import Store
+from isolate.state.tree import remove_tree
 from isolate.state.undo import undo
 from tests.unit.test_state_store import code_of, in_child
 
@@ -306,3 +307,35 @@ def _dying(store: Store, until: float) -> int:
     while time.monotonic() < until:
         assert code_of(in_child(die)) == -signal.SIGKILL
     return 0
+
+
+def test_a_leftover_is_collected_as_the_store_says(tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (cache / "layer").mkdir(parents=True)
+    deleted: list[str] = []
+
+    def rmtree(path: str) -> None:
+        deleted.append(path)
+        remove_tree(path)
+
+    store = Store(f"{tmp_path}/state", within=[str(cache)], rmtree=rmtree)
+    orphaned(store).journal.record("tree", path=f"{cache}/layer")
+    store.reserve("dead").release()
+    assert list(cache.iterdir()) == []
+    assert [os.path.dirname(path) for path in deleted] == [f"{store.root}/trash"]
+
+
+def test_files_of_other_users_are_left_to_the_hook(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def forbidden(_parent: int, name: str) -> None:
+        raise PermissionError(1, os.strerror(1), name)
+
+    monkeypatch.setattr(undo_module, "remove_at", forbidden)
+    entry = store.reserve("x")
+    entry.journal.record("tree", path=f"{store.root}/made")
+    deleted: list[str] = []
+    assert len(undo(entry.journal).failures) == 1
+    assert undo(entry.journal, rmtree=deleted.append).problems == []
+    assert deleted == [f"{store.root}/made"]
+    entry.remove()
