@@ -245,7 +245,7 @@ class Entry:
         """Whether the container's directory is there."""
         return os.path.lexists(self.directory)
 
-    def remove(self, rmtree: Callable[[str], None] = remove_tree) -> None:
+    def remove(self, rmtree: Callable[[str], None] | None = None) -> None:
         """Remove the directory, after what the journal names was undone. Idempotent.
 
         `rmtree` deletes a tree by its path; a rootless runtime gives one that can delete files of
@@ -257,7 +257,7 @@ class Entry:
                 trash = f"{self.store.root}/{TRASH}/{self.id}.{os.urandom(6).hex()}"
                 # First out of sight as a whole: a half-removed directory is no container.
                 os.rename(self.directory, trash)
-                rmtree(trash)
+                (rmtree or self.store.rmtree or remove_tree)(trash)
         except OSError as error:
             raise state_error(f"can't remove {error.filename or self.directory}", error) from None
         finally:

@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     Rmtree = Callable[[str], None]
 
 
-def collect(store: Store, *, within: Sequence[str] = (), rmtree: Rmtree | None = None) -> Report:
+def collect(
+    store: Store, *, within: Sequence[str] | None = None, rmtree: Rmtree | None = None
+) -> Report:
     """Undo and remove every container whose owner is dead; also half-made ones.
 
     A frozen one is killed too. What fails is reported and kept for the next time. Safe beside
-    other collections and beside creations. `within` and `rmtree` are those of `undo`.
+    other collections and beside creations. `within` and `rmtree` are those of `undo`,
+    and the store's own where they aren't given.
     """
     report = Report()
     for entry in store.list():
@@ -34,25 +37,27 @@ def collect(store: Store, *, within: Sequence[str] = (), rmtree: Rmtree | None =
                 report.add(collect_entry(entry, within=within, rmtree=rmtree))
         except StateError as error:
             report.failures.append(f"{entry.id}: {error}")
-    _empty_trash(store, rmtree or remove_tree, report)
+    _empty_trash(store, rmtree or store.rmtree or remove_tree, report)
     _free_ranges(store, report)
     return report
 
 
 def collect_entry(
-    entry: Entry, *, within: Sequence[str] = (), rmtree: Rmtree | None = None
+    entry: Entry, *, within: Sequence[str] | None = None, rmtree: Rmtree | None = None
 ) -> Report:
     """Undo and remove one container that the caller owns; it owns it no more afterwards.
 
     Where something can't be undone the container stays, so that its journal isn't lost.
     """
     found = Report()
+    within = entry.store.within if within is None else within
+    rmtree = rmtree or entry.store.rmtree
     try:
         done = undo(entry.journal, same_boot=entry.same_boot(), within=within, rmtree=rmtree)
         found.refused = [f"{entry.id}: {line}" for line in done.refused]
         found.failures = [f"{entry.id}: {line}" for line in done.failures]
         if not found.failures:
-            entry.remove(rmtree or remove_tree)
+            entry.remove(rmtree)
             found.collected.append(entry.id)
     except StateError as error:
         found.failures.append(f"{entry.id}: {error}")
