@@ -11,7 +11,7 @@ from isolate.linux.cgroup.knobs import PERIOD, RATES, Knobs, Reading, quota
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from isolate.linux.cgroup.devices import Rule
 
@@ -143,18 +143,29 @@ class V1(Knobs):
 def shares(weight: int) -> int:
     """Version 1's `cpu.shares` (2 to 262144, 1024 is usual) of a weight (1 to 10000, 100 is usual).
 
-    The inverse of the curve by which runc makes weights of shares: log10(weight) is
-    (l*l + 125*l) / 612 - 7/34 with l = log2(shares), which meets both ends and the middle.
+    The inverse of the curve by which runc makes weights of shares, see `_curve`.
     """
-    from math import log10, sqrt
-
-    exponent = (sqrt(15625 + 2448 * (log10(weight) + 7 / 34)) - 125) / 2
-    return max(2, min(262144, round(2**exponent)))
+    return max(2, min(262144, round(2 ** _solve(_curve, weight))))
 
 
 def weight_of(value: int) -> int:
     """The weight of `cpu.shares`."""
-    from math import log2
+    return max(1, min(10000, round(_curve(_solve(lambda exponent: 2**exponent, max(value, 2))))))
 
-    exponent = log2(max(value, 2))
-    return max(1, min(10000, round(10 ** ((exponent * exponent + 125 * exponent) / 612 - 7 / 34))))
+
+def _curve(exponent: float) -> float:
+    """The weight of 2**exponent shares: it meets both ends and the usual value of both scales."""
+    result: float = 10 ** ((exponent * exponent + 125 * exponent) / 612 - 7 / 34)
+    return result
+
+
+def _solve(function: Callable[[float], float], value: float) -> float:
+    """Where a rising function of 1 to 18 takes a value, by halving: `math` is dear to import."""
+    low, high = 1.0, 18.0
+    for _ in range(50):
+        middle = (low + high) / 2
+        if function(middle) < value:
+            low = middle
+        else:
+            high = middle
+    return high
