@@ -15,7 +15,7 @@ help:
 
 demo: $(VENV)/.installed
 	@$(BIN)/isolate backends
-	@$(BIN)/isolate run --backend=namespaces -- sh -c 'id; hostname; ls /proc | head -3'
+	@$(BIN)/python -m isolate.cli.demo
 
 test: packages lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

@@ -74,7 +74,7 @@ class Backend(ABC):
         """Undo `create`. Idempotent; works on the half-made and on the running (kills first)."""
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
-        """What is enforced, read back from the kernel after `create`; empty when it can't be read."""
+        """What is enforced, read back from the kernel after `create`; empty where it can't be."""
         del spec, handle
         return []
 

@@ -16,7 +16,8 @@ from isolate.spec.record import Record, field
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping as MappingType
+    from collections.abc import Callable
+    from collections.abc import Mapping as MappingType
 
     from isolate.rootfs import Root
     from isolate.state.journal import Journal
@@ -37,7 +38,9 @@ class Handle(Record):
 
     id: str = field(Text(), doc="the container's id")
     backend: str = field(Text(), doc="the backend's name")
-    version: int = field(Integer(1), default=1, doc="version of `data`'s form, the backend's own count")
+    version: int = field(
+        Integer(1), default=1, doc="version of `data`'s form, the backend's own count"
+    )
     pid: int | None = field(Integer(1), default=None, doc="first process, in the host's ids")
     start_time: int | None = field(
         _COUNT, default=None, doc="that process's start, in clock ticks since boot (proc(5) stat)"
@@ -45,7 +48,13 @@ class Handle(Record):
     data: MappingType[str, object] = field(
         Mapping(
             Text(),
-            Union(Boolean(), Integer(-(2**63)), Number(-1e300, 1e300, "any unit"), Text(), Items(Text())),
+            Union(
+                Boolean(),
+                Integer(-(2**63)),
+                Number(-1e300, 1e300, "any unit"),
+                Text(),
+                Items(Text()),
+            ),
         ),
         default={},
         doc="what the backend needs to go on",
@@ -140,7 +149,7 @@ class Context:
     def __init__(
         self,
         *,
-        id: str,  # noqa: A002 - the field's standard term
+        id: str,
         directory: str,
         root: Root,
         journal: Journal,

@@ -45,7 +45,7 @@ def main(words: list[str]) -> int:
     except (typer.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment] # nothing is left to flush to
+        sys.stdout = None  # nothing is left to flush to
         return 141
     except Exception as error:
         if not isinstance(error, _USAGE_ERROR):

@@ -18,8 +18,8 @@ def delete(
 ) -> None:
     """Delete containers and all that they left."""
     from isolate.runtime.control import delete as remove
-    from isolate.state import Store, find
+    from isolate.runtime.stores import open_store
 
-    store = Store(find(root))
+    store = open_store(root)
     for id in ids:
         remove(store.get(id), force=force)

@@ -20,7 +20,9 @@ def doctor(*, json: JsonOption = False) -> None:
     if json:
         print_json({"host": found, "backends": rows})
         return
-    print_table(["HOST", "", "REMARK"], [[fact["name"], fact["value"], fact["remark"]] for fact in found])
+    print_table(
+        ["HOST", "", "REMARK"], [[fact["name"], fact["value"], fact["remark"]] for fact in found]
+    )
     print()
     print_table(["BACKEND", "STATE", "PROBLEM", "REMEDY"], _lines(rows))
 
@@ -30,6 +32,8 @@ def _lines(rows: list[dict[str, Any]]) -> list[list[str]]:
     for row in rows:
         if row["usable"]:
             lines.append([row["name"], "usable", "", ""])
-        for problem in row["problems"]:
-            lines.append([row["name"], "unusable", problem["what"], problem["remedy"]])
+        lines += [
+            [row["name"], "unusable", problem["what"], problem["remedy"]]
+            for problem in row["problems"]
+        ]
     return lines

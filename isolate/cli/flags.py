@@ -218,7 +218,7 @@ def _seccomp(value: str, _flag: str) -> str:
 
 
 def _backend_options(items: list[str], backend: str) -> dict[str, dict[str, Any]]:
-    """`jail.allow.raw_sockets=1`: a first part that is the chosen backend's name may be left out."""
+    """`jail.allow.raw_sockets=1`; the chosen backend's own name in front may be left out."""
     table: dict[str, Any] = {}
     for item in items:
         name, separator, value = item.partition("=")

@@ -13,9 +13,9 @@ def gc(*, json: JsonOption = False, root: RootOption = None) -> None:
     """Remove what killed runs left: processes, cgroups, mounts, links, files, stale caches."""
     from isolate.rootfs.gc import gc as collect_layers
     from isolate.runtime.collect import collect
-    from isolate.state import Store, find
+    from isolate.runtime.stores import open_store
 
-    report = collect(Store(find(root)))
+    report = collect(open_store(root))
     caches = collect_layers()
     if json:
         print_json({"containers": report.collected, "caches": caches, "problems": report.problems})

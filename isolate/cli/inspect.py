@@ -10,7 +10,7 @@ from isolate.cli.output import print_json
 def inspect(ids: IdsArgument, *, root: RootOption = None) -> None:
     """Print all that is recorded of containers, as a JSON list."""
     from isolate.runtime.inspect import describe
-    from isolate.state import Store, find
+    from isolate.runtime.stores import open_store
 
-    store = Store(find(root))
+    store = open_store(root)
     print_json([describe(store.get(id)) for id in ids])

@@ -22,9 +22,9 @@ def kill(
     """Send a signal to containers."""
     from isolate.runtime.control import kill as send
     from isolate.runtime.control import signal_number
-    from isolate.state import Store, find
+    from isolate.runtime.stores import open_store
 
     number = signal_number(signal)
-    store = Store(find(root))
+    store = open_store(root)
     for id in ids:
         send(store.get(id), number, everyone=everyone)

@@ -25,7 +25,12 @@ class Option:
     __slots__ = ("dest", "flags", "help", "kind", "metavar", "negative")
 
     def __init__(
-        self, *flags: str, kind: str, help: str, metavar: str = "", negative: str = ""  # noqa: A002
+        self,
+        *flags: str,
+        kind: str,
+        help: str,  # noqa: A002 - typer's and argparse's own word
+        metavar: str = "",
+        negative: str = "",
     ) -> None:
         self.flags = flags
         self.kind = kind
@@ -124,9 +129,7 @@ def parse(words: list[str], options: tuple[Option, ...] = RUN_OPTIONS) -> dict[s
     return values
 
 
-def _option(
-    word: str, left: list[str], by_flag: dict[str, Option], values: dict[str, Any]
-) -> None:
+def _option(word: str, left: list[str], by_flag: dict[str, Option], values: dict[str, Any]) -> None:
     """Take one option, and its value from `left` (the words to come, the next one last)."""
     if word.startswith("--"):
         flag, separator, value = word.partition("=")

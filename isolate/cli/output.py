@@ -22,4 +22,6 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> Non
     from tabulate import tabulate
 
     cells = [[printable(str(cell)) for cell in row] for row in rows]
-    sys.stdout.write(tabulate(cells, headers=headers, tablefmt="plain", disable_numparse=True) + "\n")
+    sys.stdout.write(
+        tabulate(cells, headers=headers, tablefmt="plain", disable_numparse=True) + "\n"
+    )

@@ -13,9 +13,9 @@ from isolate.cli.output import print_json, print_table
 def ps(*, json: JsonOption = False, root: RootOption = None) -> None:
     """List the containers of the state directory."""
     from isolate.runtime.inspect import containers
-    from isolate.state import Store, find
+    from isolate.runtime.stores import open_store
 
-    rows = containers(Store(find(root)))
+    rows = containers(open_store(root))
     if json:
         print_json([_short(row) for row in rows])
         return

@@ -23,13 +23,13 @@ DEFAULT_BACKEND = "namespaces"
 def command(values: dict[str, Any]) -> int:
     """Run what the options say; the exit status of the command line."""
     from isolate.runtime.run import run
-    from isolate.state import Store, find
+    from isolate.runtime.stores import open_store
 
     spec, backend = prepare(values)
     if values.get("dry_run"):
         print_plan(backend.explain(spec), sys.stdout)
         return 0
-    store = Store(find(values.get("root")))
+    store = open_store(values.get("root"))
     result = run(backend, spec, store, id=values.get("name"))
     if "result_json" in values:
         write_result(result, values["result_json"])

@@ -67,6 +67,6 @@ _SETTINGS = {"allow_interspersed_args": False}  # options end where the command 
 app.command("run", help="Run a program in a container.", context_settings=_SETTINGS)(
     _command(_run, options.RUN_OPTIONS)
 )
-app.command(
-    "explain", help="Say what `run` would do, step by step.", context_settings=_SETTINGS
-)(_command(_explain, options.EXPLAIN_OPTIONS))
+app.command("explain", help="Say what `run` would do, step by step.", context_settings=_SETTINGS)(
+    _command(_explain, options.EXPLAIN_OPTIONS)
+)

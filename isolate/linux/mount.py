@@ -1,4 +1,4 @@
-"""mount(2), the new mount API (fsopen(2), open_tree(2), move_mount(2), mount_setattr(2)), pivot_root(2)."""
+"""mount(2), pivot_root(2), and the new mount API: fsopen(2), open_tree(2), mount_setattr(2)."""
 
 from __future__ import annotations
 

@@ -30,9 +30,7 @@ class _Datagram:
     """A socket that exists only to carry an ioctl; `_socket.socket` is no context manager."""
 
     def __enter__(self) -> int:
-        self._socket = _socket.socket(
-            _socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, 0
-        )
+        self._socket = _socket.socket(_socket.AF_INET, _socket.SOCK_DGRAM | _socket.SOCK_CLOEXEC, 0)
         return self._socket.fileno()
 
     def __exit__(self, *_exception: object) -> None:

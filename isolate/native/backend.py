@@ -1,4 +1,4 @@
-"""What every native backend shares: start, wait, status, kill, delete and usage of its processes."""
+"""What every native backend shares: start, wait, status, kill, delete and usage."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ class NativeBackend(Backend):
     """A backend that launches the program itself. `Handle.data` says where its traces are."""
 
     def start(self, handle: Handle) -> None:
-        pid, start_time = _identity(handle)
+        pid, start_time = first_process(handle)
         launcher.start(str(handle.data[DIRECTORY]), pid, start_time)
 
     def wait(self, handle: Handle, timeout: float | None = None) -> ExitStatus | None:
-        pid, start_time = _identity(handle)
+        pid, start_time = first_process(handle)
         try:
             pidfd = process.open_pidfd(pid, start_time)
         except ProcessLookupError:
@@ -45,10 +45,12 @@ class NativeBackend(Backend):
         reported = launcher.ended(pid, start_time)
         if status is None and reported is None:
             _unknown(handle)
-        return self._explained(handle, ExitStatus.from_wait(reported if reported is not None else status or 0))
+        return self._explained(
+            handle, ExitStatus.from_wait(reported if reported is not None else status or 0)
+        )
 
     def status(self, handle: Handle) -> str:
-        pid, start_time = _identity(handle)
+        pid, start_time = first_process(handle)
         if not process.alive(pid, start_time):
             return "stopped"
         if os.path.exists(f"{handle.data[DIRECTORY]}/{launcher.START_FIFO}"):
@@ -61,14 +63,18 @@ class NativeBackend(Backend):
         if everyone and signal == signals.SIGKILL and group is not None:
             group.kill()
             return
-        pid, start_time = _identity(handle)
+        pid, start_time = first_process(handle)
         targets = [pid]
         if everyone and group is not None:
             targets = sorted(group.pids())
         elif everyone and not handle.data.get(OWN_PIDS):
             targets = [pid, *process.descendants(pid)]
         for target in targets:
-            _send(target, start_time if target == pid else None, self._effective(handle, target, signal))
+            _send(
+                target,
+                start_time if target == pid else None,
+                self._effective(handle, target, signal),
+            )
 
     def delete(self, handle: Handle) -> None:
         if handle.pid is not None:
@@ -118,7 +124,8 @@ class NativeBackend(Backend):
             return status
 
 
-def _identity(handle: Handle) -> tuple[int, int]:
+def first_process(handle: Handle) -> tuple[int, int]:
+    """The first process: pid and start time. Raises StateError where there is none."""
     if handle.pid is None or handle.start_time is None:
         raise StateError(f"container {handle.id} has no process")
     return handle.pid, handle.start_time
@@ -165,7 +172,7 @@ def _has_default_action(pid: int, signal: int) -> bool:
 
 def _end(handle: Handle) -> None:
     """Kill and reap the first process; nothing happens where it has ended."""
-    pid, start_time = _identity(handle)
+    pid, start_time = first_process(handle)
     launcher.forget(pid, start_time)
     deadline = time.monotonic() + _PATIENCE
     while process.alive(pid, start_time) and time.monotonic() < deadline:

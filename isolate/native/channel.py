@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import _socket  # the C half of socket, which imports enum and selectors on top
 import marshal
 import select
 import struct
-
-import _socket  # the C half of socket, which imports enum and selectors on top
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

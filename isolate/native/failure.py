@@ -9,7 +9,7 @@ from isolate.errors import ExecError, IsolateError, LaunchError
 from isolate.native.child import EXEC
 
 _HINTS = {
-    errno.EPERM: "the kernel or an outer container forbids it; `isolate doctor` says what is allowed",
+    errno.EPERM: "the kernel or an outer container forbids it; see `isolate doctor`",
     errno.ENOSYS: "this kernel, or an outer container's seccomp filter, lacks the system call",
     errno.ENOSPC: "a limit on namespaces or space is reached: see /proc/sys/user/max_*_namespaces",
     errno.ENOMEM: "the memory limit may be too small for the program to start",
@@ -31,8 +31,8 @@ def _not_executable(number: int, program: str) -> ExecError:
         return ExecError(
             f"{program}: not found in the container",
             found=False,
-            hint="give a path inside the root, or a name on its PATH; for a script, its interpreter "
-            "must be there too",
+            hint="give a path inside the root, or a name on its PATH; a script's interpreter must "
+            "be there too",
         )
     return ExecError(
         f"{program}: can't be executed: {os.strerror(number)}",

@@ -151,7 +151,8 @@ class Rlimits(Step):
 
     def describe(self) -> str:
         return "set " + ", ".join(
-            f"rlimit {number} to {limit.soft}:{limit.hard}" for number, limit in self._limits.items()
+            f"rlimit {number} to {limit.soft}:{limit.hard}"
+            for number, limit in self._limits.items()
         )
 
     def run(self, child: Child) -> None:

@@ -1,4 +1,4 @@
-"""Launching: clone the first process, let it run its steps, wait until it stands ready, start it."""
+"""Launching: clone the first process, let it run its steps, start it once it stands ready."""
 
 from __future__ import annotations
 
@@ -152,7 +152,9 @@ def _until_executed(channel: Channel, pid: int, start_time: int) -> None:
         channel.close()
         raise from_child(*message[1:5])
     if message is not None and message[0] == first.EXEC:
-        _channels[pid, start_time] = channel  # an init keeps its end to report how the program ended
+        _channels[pid, start_time] = (
+            channel  # an init keeps its end to report how the program ended
+        )
         return
     channel.close()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import stat
 
@@ -66,9 +65,7 @@ def controllers(spec: Spec) -> list[str]:
     usable = cgroup.usable_controllers(cgroup.discover())
     asked = {_CONTROLLERS[name] for name in _CONTROLLERS if getattr(spec.limits, name)}
     asked |= {"swap"} if spec.limits.memory_swap is not None else set()
-    return sorted(
-        name for name in asked | set(_ACCOUNTS) if name in asked or usable[name] is None
-    )
+    return sorted(name for name in asked | set(_ACCOUNTS) if name in asked or usable[name] is None)
 
 
 def describe(spec: Spec) -> str:
@@ -263,13 +260,13 @@ def _asked(spec: Spec) -> dict[str, object]:
 
 
 def _holds(name: str, asked: object, enforced: object) -> bool:
-    """Whether the kernel's value is at least as tight, but for its rounding (a page, a microsecond)."""
+    """Whether the kernel's value is at least as tight, but for its rounding."""
     if enforced is None:
         return False
     if name == "cpuset":
         return cpu_list(str(enforced)) <= cpu_list(str(asked))
     if name == "cpu_weight":
-        return math.isclose(float(str(enforced)), float(str(asked)), rel_tol=0.05, abs_tol=1)
+        return abs(float(str(enforced)) - float(str(asked))) <= max(1.0, 0.05 * float(str(asked)))
     if isinstance(asked, dict):
         return isinstance(enforced, dict) and len(enforced) >= len(asked)
     return float(str(enforced)) <= float(str(asked)) * 1.001 + 1e-4

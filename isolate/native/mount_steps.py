@@ -39,9 +39,7 @@ class Filesystem(Step):
 
     __slots__ = ("_attributes", "_fstype", "_parameters", "_target")
 
-    def __init__(
-        self, fstype: str, target: str, attributes: int = SAFE, **parameters: str
-    ) -> None:
+    def __init__(self, fstype: str, target: str, attributes: int = SAFE, **parameters: str) -> None:
         self._fstype = fstype
         self._target = target
         self._attributes = attributes
@@ -186,8 +184,7 @@ class Bind(Step):
     def open(self) -> int:
         """The detached mount, with its attributes. The launcher calls it where only it has the
         right to reach the source; an unprivileged container's child does."""
-        assert self._mount.source is not None
-        made = mount.open_tree_clone(self._mount.source, recursive=self._mount.recursive)
+        made = mount.open_tree_clone(str(self._mount.source), recursive=self._mount.recursive)
         mount.mount_setattr(
             "",
             at=made,

@@ -1,4 +1,4 @@
-"""Steps that attach the root filesystem and enter it: pivot_root(2), or chroot(2) where that is asked."""
+"""Steps that attach the root filesystem and enter it: pivot_root(2), or chroot(2)."""
 
 from __future__ import annotations
 
@@ -93,9 +93,7 @@ class AttachOwnBind(AttachRoot):
 
     def _mount(self, child: Child) -> int:
         descriptor = mount.open_tree_clone(self._source, recursive=True)
-        attributes = (
-            mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOSUID
-        )
+        attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOSUID
         mount.mount_setattr("", at=descriptor, set_attributes=attributes, recursive=True)
         return descriptor
 

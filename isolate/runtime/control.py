@@ -6,8 +6,8 @@ import time
 
 from isolate.errors import SpecError, StateError
 from isolate.linux.signals import SIGKILL
-from isolate.runtime.inspect import backend_of, describe, handle_of
 from isolate.runtime.collect import collect_entry
+from isolate.runtime.inspect import backend_of, describe, handle_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

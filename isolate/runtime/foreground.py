@@ -6,6 +6,7 @@ import os
 import select
 import time
 
+from isolate.backend.types import ExitStatus
 from isolate.linux import process, signals
 from isolate.runtime.relay import Budget, Relay
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from isolate.backend.base import Backend
-    from isolate.backend.types import ExitStatus, Handle
+    from isolate.backend.types import Handle
     from isolate.runtime.tty import RawTerminal
 
 _STEP = 0.05  # seconds between looks at a program that has no process here
@@ -26,7 +27,7 @@ class Outcome:
     __slots__ = ("output_exceeded", "seconds", "status", "timed_out")
 
     def __init__(self) -> None:
-        self.status: ExitStatus | None = None
+        self.status = ExitStatus()
         self.timed_out = False
         self.output_exceeded = False
         self.seconds = 0.0
@@ -104,8 +105,11 @@ class Foreground:
             self._forward()
         self._check_limits()
         if pidfd is None or pidfd in ready:
-            self._outcome.status = self._backend.wait(self._handle, 0)
-        return self._outcome.status is not None
+            status = self._backend.wait(self._handle, 0)
+            if status is not None:
+                self._outcome.status = status
+                return True
+        return False
 
     def _patience(self, pidfd: int | None) -> float | None:
         """Milliseconds that poll(2) may wait."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from isolate.linux import cgroup, mount, namespaces
+from isolate.linux import cgroup, idmap, mount, namespaces
 
 _CGROUP_ROOT = "/sys/fs/cgroup"
 
@@ -58,15 +58,7 @@ def _user_namespaces() -> tuple[str, str]:
 def _subordinate() -> tuple[str, str]:
     if os.geteuid() == 0:
         return "root uses a range of its own per container", ""
-    import pwd
-
-    from isolate.linux.idmap import subordinate
-
-    try:
-        names = (pwd.getpwuid(os.geteuid()).pw_name, str(os.geteuid()))
-    except KeyError:
-        names = (str(os.geteuid()),)
-    if subordinate("/etc/subuid", names):
+    if idmap.subordinate_maps() is not None:
         return "granted", ""
     return "none", "only your own id can be mapped; add a range to /etc/subuid and /etc/subgid"
 

@@ -9,6 +9,7 @@ from isolate import rootfs
 from isolate.backend.features import without
 from isolate.backend.types import Context, ReceiptRow
 from isolate.errors import IsolateError, ReceiptError, StateError
+from isolate.plugins.hooks import Hooks
 from isolate.runtime import refusal
 from isolate.runtime.collect import collect_entry
 from isolate.state import idrange
@@ -16,10 +17,9 @@ from isolate.state import idrange
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any
 
     from isolate.backend.base import Backend
-    from isolate.backend.types import Handle
+    from isolate.backend.types import ExitStatus, Handle, Usage
     from isolate.spec.model import Spec
     from isolate.state import Entry, Store
 
@@ -33,7 +33,7 @@ class Container:
         spec: Spec,
         store: Store,
         *,
-        id: str | None = None,  # noqa: A002 - the field's standard term
+        id: str | None = None,
         checkpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
         """Nothing is made yet. `checkpoint` is called with the name of each step of `create`."""
@@ -42,6 +42,7 @@ class Container:
         self._store = store
         self._id = id
         self._checkpoint = checkpoint
+        self._hooks = Hooks()
         self._entry: Entry | None = None
         self._root_hold = -1
         self.handle: Handle | None = None
@@ -100,11 +101,10 @@ class Container:
         self._verify_receipt()
         self._record("created")
         self._checkpoint("created")
+        self._hooks.container_created(self.handle, self.spec)
 
     def _verify_receipt(self) -> None:
-        broken = [
-            row for row in self.receipt if not row.holds and row.feature not in self.waived
-        ]
+        broken = [row for row in self.receipt if not row.holds and row.feature not in self.waived]
         if broken:
             row = broken[0]
             raise ReceiptError(
@@ -124,6 +124,11 @@ class Container:
         """Execute the program. Raises ExecError where it can't be."""
         self.backend.start(self.running_handle)
         self._record("running")
+        self._hooks.container_started(self.running_handle)
+
+    def stopped(self, status: ExitStatus, usage: Usage) -> None:
+        """Tell the observers how the program ended."""
+        self._hooks.container_stopped(self.running_handle, status, usage)
 
     def delete(self) -> None:
         """Undo everything; idempotent."""
@@ -135,6 +140,8 @@ class Container:
         self._drop_root()
         report = collect_entry(entry)
         self._entry = None
+        if self.handle is not None:
+            self._hooks.container_deleted(entry.id)
         if report.problems:
             raise StateError(
                 f"container {entry.id} is not wholly removed: {'; '.join(report.problems)}",

@@ -1,4 +1,4 @@
-"""Relays between the program's terminal or pipes and the caller's: constant memory, backpressure."""
+"""Relays between the program's streams and the caller's: constant memory, backpressure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The result of a run: how the program ended, what it used, what was enforced and what was waived."""
+"""The result of a run: how the program ended, what it used, what was enforced and waived."""
 
 from __future__ import annotations
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from isolate.backend.base import Backend
+    from isolate.backend.types import Usage
     from isolate.runtime.foreground import Outcome
     from isolate.runtime.tty import RawTerminal
     from isolate.spec.model import Spec
@@ -27,7 +28,7 @@ def run(
     spec: Spec,
     store: Store,
     *,
-    id: str | None = None,  # noqa: A002 - the field's standard term
+    id: str | None = None,
     stdio: tuple[int, int, int] = (0, 1, 2),
     checkpoint: Callable[[str], None] = lambda _name: None,
 ) -> Result:
@@ -72,7 +73,9 @@ class _Streams:
             self._connect(foreground)
             container.start()
             outcome = foreground.wait()
-            return self._result(container, outcome)
+            usage = container.backend.usage(container.running_handle)
+            container.stopped(outcome.status, usage)
+            return self._result(container, outcome, usage)
         finally:
             self._restore()
             container.delete()
@@ -119,8 +122,7 @@ class _Streams:
             if descriptor >= 0:
                 os.close(descriptor)
 
-    def _result(self, container: Container, outcome: Outcome) -> Result:
-        assert outcome.status is not None
+    def _result(self, container: Container, outcome: Outcome, usage: Usage) -> Result:
         return Result(
             id=container.id,
             backend=container.backend.name,
@@ -129,7 +131,7 @@ class _Streams:
             timed_out=outcome.timed_out,
             output_exceeded=outcome.output_exceeded,
             wall_seconds=outcome.seconds,
-            usage=container.backend.usage(container.running_handle),
+            usage=usage,
             waived=tuple(sorted(container.waived)),
             receipt=tuple(container.receipt),
         )

@@ -43,7 +43,6 @@ class RawTerminal:
         import termios
 
         try:
-            # SIGTTOU would stop a background process here: the guard has no session, we are foreground.
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
         except (termios.error, OSError):
             return  # the terminal is gone

@@ -13,7 +13,7 @@ from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
-from isolate.native.backend import DIRECTORY, NativeBackend
+from isolate.native.backend import DIRECTORY, NativeBackend, first_process
 from isolate.native.process_steps import START
 
 TYPE_CHECKING = False
@@ -99,11 +99,11 @@ class ChrootBackend(NativeBackend):
         )
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
-        assert handle.pid is not None
-        rows = receipt.root(handle.pid, readonly=False)
+        pid, _start_time = first_process(handle)
+        rows = receipt.root(pid, readonly=False, host=spec.root.source == "host")
         if spec.privileges.no_new_privileges:
-            rows.append(receipt.Status(handle.pid).no_new_privileges())
-        return rows + receipt.rlimits(handle.pid, dict(spec.process.rlimits))
+            rows.append(receipt.Status(pid).no_new_privileges())
+        return rows + receipt.rlimits(pid, dict(spec.process.rlimits))
 
 
 def _steps(

@@ -8,7 +8,7 @@ from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.linux import cgroup
 from isolate.native import filters, launcher, limits, receipt, roots
-from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend
+from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.mount_steps import Bind
 from isolate.native.process_steps import START
 from isolate_namespaces import decide, plan
@@ -54,7 +54,7 @@ class NamespacesBackend(NativeBackend):
             problems.append(
                 Problem(
                     what="the kernel lacks mount_setattr(2)",
-                    remedy="use Linux 5.12 or later; an outer container's seccomp filter may hide it",
+                    remedy="use Linux 5.12 or later; an outer container's filter may hide it",
                 )
             )
         return problems
@@ -71,7 +71,8 @@ class NamespacesBackend(NativeBackend):
             PlanStep(name="cgroup", what=limits.describe(spec)),
             PlanStep(
                 name="clone",
-                what=f"clone a first process into new namespaces: {', '.join(sorted(chosen.views))}",
+                what="clone a first process into new namespaces: "
+                + ", ".join(sorted(chosen.views)),
             ),
             *(PlanStep(name=step.name, what=step.describe()) for step in plan.steps(spec, chosen)),
         ]
@@ -85,7 +86,12 @@ class NamespacesBackend(NativeBackend):
         root = roots.prepare(context)
         with limits.entry(group) as entry:
             chosen = self._choose(
-                spec, context.id, root, context.stdio, single=maps is not None and maps.single, entry=entry
+                spec,
+                context.id,
+                root,
+                context.stdio,
+                single=maps is not None and maps.single,
+                entry=entry,
             )
             steps = plan.steps(spec, chosen)
             context.checkpoint("launch")
@@ -129,7 +135,7 @@ class NamespacesBackend(NativeBackend):
     def _choose(
         self,
         spec: Spec,
-        id: str,  # noqa: A002 - the field's standard term
+        id: str,
         root: PreparedRoot,
         stdio: tuple[int, int, int],
         *,
@@ -167,14 +173,12 @@ class NamespacesBackend(NativeBackend):
         return prepared
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
-        assert handle.pid is not None
-        pid, asked = handle.pid, spec.privileges
+        pid, _start_time = first_process(handle)
+        asked = spec.privileges
         views = decide.views(spec)
         status = receipt.Status(pid)
         rows = [
-            *receipt.root(
-                pid, readonly=spec.root.readonly, host=spec.root.source == "host"
-            ),
+            *receipt.root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
             receipt.fence(pid),
             *receipt.views(pid, views),
         ]

@@ -93,7 +93,7 @@ def private_range(first: int) -> Maps:
 
 
 def rootless() -> Maps:
-    """An ordinary user's container: own id as root, subordinate ids after it where there are any."""
+    """An ordinary user's container: own id as root, then the subordinate ids, if any."""
     maps = idmap.subordinate_maps()
     if maps is not None:
         return Maps(*maps, helper=True)

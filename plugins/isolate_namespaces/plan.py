@@ -114,7 +114,9 @@ def _kernel_filesystems(spec: Spec, chosen: Choices) -> list[Step]:
     proc: Step = mounts.Proc() if "pids" in chosen.views else mounts.HostTree("/proc")
     read_only = mount.MOUNT_ATTR_RDONLY | mounts.SAFE
     own_sys = "network" in chosen.views  # sysfs shows a network namespace: it must be ours
-    sysfs: Step = mounts.Filesystem("sysfs", "/sys", read_only) if own_sys else mounts.HostTree("/sys")
+    sysfs: Step = (
+        mounts.Filesystem("sysfs", "/sys", read_only) if own_sys else mounts.HostTree("/sys")
+    )
     sysctls = [mounts.Sysctl(key, value) for key, value in spec.sysctl.items()]
     return [proc, *sysctls, sysfs]
 
@@ -142,8 +144,8 @@ def _hide_host_runtime() -> list[Step]:
     """The host's own files, but not its sockets and scratch space."""
     return [
         mounts.Filesystem("tmpfs", "/run", mode="0755"),
-        mounts.Filesystem("tmpfs", "/tmp", mode="1777"),  # noqa: S108 - inside
-        mounts.Filesystem("tmpfs", "/var/tmp", mode="1777"),  # noqa: S108 - inside
+        mounts.Filesystem("tmpfs", "/tmp", mode="1777"),
+        mounts.Filesystem("tmpfs", "/var/tmp", mode="1777"),
     ]
 
 
@@ -179,7 +181,9 @@ def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
         steps.append(identity.CgroupNamespace())
         if chosen.cgroup2:
             steps.append(
-                mounts.Filesystem("cgroup2", "/sys/fs/cgroup", mount.MOUNT_ATTR_RDONLY | mounts.SAFE)
+                mounts.Filesystem(
+                    "cgroup2", "/sys/fs/cgroup", mount.MOUNT_ATTR_RDONLY | mounts.SAFE
+                )
             )
     if "time" in chosen.views:
         steps.append(identity.TimeNamespace())
