@@ -35,6 +35,14 @@ class UnsupportedError(IsolateError):
     """A backend can't honour what the spec asks for; nothing has been made."""
 
 
+class InterruptedByError(IsolateError):
+    """A signal came before the program was started; the exit status is 128 + its number."""
+
+    def __init__(self, signal: int) -> None:
+        super().__init__(f"interrupted by signal {signal} before the program was started")
+        self.exit_status = 128 + signal
+
+
 class HostError(IsolateError):
     """This host lacks something that is needed: a kernel facility, a permission, a program."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 
@@ -221,8 +222,14 @@ class BecomeUser(Step):
             os.setgroups(child.groups)
         elif child.groups:
             raise StepError("supplementary groups need more than a single-id user map")
-        os.setresgid(child.group, child.group, child.group)
-        os.setresuid(child.user, child.user, child.user)
+        try:
+            os.setresgid(child.group, child.group, child.group)
+            os.setresuid(child.user, child.user, child.user)
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            whom = f"{child.user}:{child.group}"
+            raise StepError(f"{whom} is not in the container's user map") from None
 
 
 class Capabilities(Step):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from isolate.native.channel import Channel
+    from isolate.native.prepared import Prepared
     from isolate.native.step import Step
 
 START_FIFO = "start"
@@ -47,7 +48,7 @@ def launch(
     flags: int,
     steps: Sequence[Step],
     *,
-    prepared: dict[str, int],
+    prepared: Prepared,
     meanwhile: Callable[[int, Channel], None],
     on_console: Callable[[int], None] | None = None,
     cgroup_fd: int | None = None,
@@ -55,8 +56,8 @@ def launch(
     """Clone with `flags`, let the child run `steps` up to the barrier.
 
     `meanwhile(pid, channel)` does the launcher's half (maps, cgroups) and answers what the
-    child's steps wait for. `prepared` are descriptors that the child's steps use; they are
-    closed here. Raises LaunchError; then no process is left.
+    child's steps wait for. `prepared` are descriptors that the child's steps use. Raises
+    LaunchError; then no process is left.
     """
     ours, theirs = pair()
     mask = signals.block(signals.EVERY)
@@ -83,8 +84,6 @@ def launch(
         raise
     finally:
         os.close(pidfd)
-        for descriptor in prepared.values():
-            os.close(descriptor)
     _channels[pid, start_time] = ours
     return Launched(pid, start_time)
 

@@ -173,6 +173,11 @@ class Bind(Step):
         return f"mount.{self._mount.target}"
 
     @property
+    def source(self) -> str:
+        """The host's path."""
+        return str(self._mount.source)
+
+    @property
     def idmap(self) -> bool:
         """Whether owners go through the container's user map."""
         return self._mount.idmap
@@ -184,7 +189,7 @@ class Bind(Step):
     def open(self) -> int:
         """The detached mount, with its attributes. The launcher calls it where only it has the
         right to reach the source; an unprivileged container's child does."""
-        made = mount.open_tree_clone(str(self._mount.source), recursive=self._mount.recursive)
+        made = mount.open_tree_clone(self.source, recursive=self._mount.recursive)
         mount.mount_setattr(
             "",
             at=made,

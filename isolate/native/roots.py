@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isolate.backend.types import Context
     from isolate.linux.idmap import Range
     from isolate.native.mount_steps import Bind
+    from isolate.native.prepared import Prepared
     from isolate.rootfs import Root
     from isolate.spec.model import Spec
 
@@ -34,12 +35,10 @@ def supported() -> bool:
 
 
 class PreparedRoot:
-    """The step that attaches the root, the descriptors that the child inherits for it, and what
-    the launcher does once the maps are written."""
+    """The step that attaches the root, and what the launcher does once the maps are written."""
 
-    def __init__(self, step: rootfs_steps.AttachRoot, descriptors: dict[str, int]) -> None:
+    def __init__(self, step: rootfs_steps.AttachRoot) -> None:
         self.step = step
-        self.descriptors = descriptors
 
     def configure(self, pid: int, ranges: Sequence[Range] | None, binds: Sequence[Bind]) -> None:
         """The launcher's half. `ranges` is the user map, None without a user namespace."""
@@ -48,17 +47,15 @@ class PreparedRoot:
 class _RootOverlay(PreparedRoot):
     """An overlay that root mounts, with its layers seen through the container's user map."""
 
-    def __init__(self, root: Root, directory: str) -> None:
-        what = f"an overlay of {' over '.join(root.layers)}"
-        self._layers = [mount.open_tree_clone(layer) for layer in root.layers]
+    def __init__(self, root: Root, directory: str, prepared: Prepared) -> None:
+        super().__init__(rootfs_steps.AttachRoot(f"an overlay of {' over '.join(root.layers)}"))
         self._directory = directory
-        super().__init__(
-            rootfs_steps.AttachRoot(what),
-            {
-                rootfs_steps.ROOT_CONTEXT: mount.fsopen("overlay"),
-                **{f"root.layer.{n}": descriptor for n, descriptor in enumerate(self._layers)},
-            },
-        )
+        self._prepared = prepared
+        self._layers = []
+        for number, layer in enumerate(root.layers):
+            prepared[f"root.layer.{number}"] = mount.open_tree_clone(layer)
+            self._layers.append(prepared[f"root.layer.{number}"])
+        prepared[rootfs_steps.ROOT_CONTEXT] = mount.fsopen("overlay")
 
     def configure(self, pid: int, ranges: Sequence[Range] | None, binds: Sequence[Bind]) -> None:
         owner = 0
@@ -69,10 +66,10 @@ class _RootOverlay(PreparedRoot):
             path = f"{self._directory}/{name}"
             os.mkdir(path, 0o755)
             os.chown(path, owner, owner)
-        self._make_superblock(self.descriptors[rootfs_steps.ROOT_CONTEXT])
+        self._make_superblock(self._prepared[rootfs_steps.ROOT_CONTEXT])
 
     def _mapped_binds(self, binds: Sequence[Bind]) -> list[int]:
-        return [self.descriptors[bind.name] for bind in binds if bind.idmap]
+        return [self._prepared[bind.name] for bind in binds if bind.idmap]
 
     @staticmethod
     def _map_owners(pid: int, mounts: Sequence[int]) -> None:
@@ -129,20 +126,20 @@ class _UserOverlay(PreparedRoot):
         upper, work = f"{directory}/{UPPER}", f"{directory}/{WORK}"
         os.mkdir(upper, 0o755)
         os.mkdir(work, 0o755)
-        super().__init__(rootfs_steps.AttachOwnOverlay(root.layers, upper, work), {})
+        super().__init__(rootfs_steps.AttachOwnOverlay(root.layers, upper, work))
 
 
 def preview(spec: Spec) -> PreparedRoot:
     """The root step of a plan that is only shown."""
     what = "the host's tree, read-only" if spec.root.source == "host" else f"{spec.root.source}"
-    return PreparedRoot(rootfs_steps.AttachRoot(what), {})
+    return PreparedRoot(rootfs_steps.AttachRoot(what))
 
 
-def prepare(context: Context) -> PreparedRoot:
-    """The root of a container that is being created."""
+def prepare(context: Context, prepared: Prepared) -> PreparedRoot:
+    """The root of a container that is being created; its descriptors go to `prepared`."""
     root = context.root
     if root.kind == "host":
-        return PreparedRoot(rootfs_steps.AttachOwnBind("/"), {})
+        return PreparedRoot(rootfs_steps.AttachOwnBind("/"))
     if os.geteuid() == 0:
-        return _RootOverlay(root, context.directory)
+        return _RootOverlay(root, context.directory, prepared)
     return _UserOverlay(root, context.directory)

@@ -41,8 +41,9 @@ class Container:
         self.spec = spec
         self._store = store
         self._id = id
-        self._checkpoint = checkpoint
+        self.checkpoint = checkpoint
         self._hooks = Hooks()
+        self._admitted = False
         self._entry: Entry | None = None
         self._root_hold = -1
         self.handle: Handle | None = None
@@ -60,16 +61,22 @@ class Container:
             raise IsolateError("the container has not been created")
         return self._entry
 
+    def admit(self) -> None:
+        """Refuse what can't be honoured here. Raises HostError, UnsupportedError."""
+        refusal.require_usable(self.backend)
+        self.waived = refusal.waived(self.spec, self.backend)
+        self.spec = without(self.spec, self.waived)
+        self._admitted = True
+
     def create(
         self,
         stdio: tuple[int, int, int] = (0, 1, 2),
         on_console: Callable[[int], None] | None = None,
     ) -> None:
         """Make the container, ready to start. On failure nothing is left."""
-        refusal.require_usable(self.backend)
-        self.waived = refusal.waived(self.spec, self.backend)
-        self.spec = without(self.spec, self.waived)
-        self._checkpoint("reserve")
+        if not self._admitted:
+            self.admit()
+        self.checkpoint("reserve")
         self._entry = self._store.reserve(self._id)
         try:
             self._create(stdio, on_console)
@@ -81,7 +88,7 @@ class Container:
         self, stdio: tuple[int, int, int], on_console: Callable[[int], None] | None
     ) -> None:
         self._record("creating")
-        self._checkpoint("root")
+        self.checkpoint("root")
         root = rootfs.prepare(self.spec.root.source)
         self._root_hold = root.hold()
         context = Context(
@@ -93,14 +100,14 @@ class Container:
             stdio=stdio,
             waived=self.waived,
             on_console=on_console,
-            checkpoint=self._checkpoint,
+            checkpoint=self.checkpoint,
         )
         self.handle = self.backend.create(self.spec, context)
-        self._checkpoint("receipt")
+        self.checkpoint("receipt")
         self.receipt = self.backend.receipt(self.spec, self.handle)
         self._verify_receipt()
         self._record("created")
-        self._checkpoint("created")
+        self.checkpoint("created")
         self._hooks.container_created(self.handle, self.spec)
 
     def _verify_receipt(self) -> None:

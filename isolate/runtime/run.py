@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+from isolate import rootfs
+from isolate.errors import InterruptedByError
 from isolate.linux import signals
 from isolate.runtime.foreground import Foreground
 from isolate.runtime.lifecycle import Container
@@ -37,10 +39,20 @@ def run(
     Raises IsolateError where isolate fails or the program can't be executed; whatever happens,
     nothing is left behind. Call it from the main thread: signals are taken while it runs.
     """
+    container = Container(backend, spec, store, id=id)
+    container.admit()
+    rootfs.prepare(spec.root.source)  # may take long: while signals still end us
     mask = signals.block(_CAUGHT)
     signal_fd = signals.signalfd(_CAUGHT)
+
+    def interruptible(step: str) -> None:
+        checkpoint(step)
+        for number in signals.read_signals(signal_fd):
+            if number in signals.ENDING:
+                raise InterruptedByError(number)
+
+    container.checkpoint = interruptible
     try:
-        container = Container(backend, spec, store, id=id, checkpoint=checkpoint)
         return _Streams(spec, stdio).run(container, signal_fd)
     finally:
         os.close(signal_fd)
@@ -71,6 +83,7 @@ class _Streams:
                 output_limit=self._spec.limits.output,
             )
             self._connect(foreground)
+            container.checkpoint("start")
             container.start()
             outcome = foreground.wait()
             usage = container.backend.usage(container.running_handle)

@@ -14,6 +14,7 @@ from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
 from isolate.native.backend import DIRECTORY, NativeBackend, first_process
+from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
 
 TYPE_CHECKING = False
@@ -72,21 +73,22 @@ class ChrootBackend(NativeBackend):
 
     def create(self, spec: Spec, context: Context) -> Handle:
         group = limits.prepare_tracking(context)
-        root = roots.prepare(context)
+        with Prepared() as prepared, limits.entry(group) as entry:
+            root = roots.prepare(context, prepared)
 
-        def meanwhile(pid: int, channel: Channel) -> None:
-            limits.record_process(context, pid)
-            context.checkpoint("cloned")
-            root.configure(pid, None, ())
-            context.checkpoint("configured")
-            channel.send(_CONFIGURED)
+            def meanwhile(pid: int, channel: Channel) -> None:
+                limits.record_process(context, pid)
+                context.checkpoint("cloned")
+                root.configure(pid, None, ())
+                context.checkpoint("configured")
+                channel.send(_CONFIGURED)
 
-        context.checkpoint("launch")
-        with limits.entry(group) as entry:
+            prepared[START] = launcher.make_fifo(context.directory)
+            context.checkpoint("launch")
             launched = launcher.launch(
                 namespaces.CLONE_NEWNS,
                 _steps(spec, root.step, context.stdio, entry),
-                prepared={**root.descriptors, START: launcher.make_fifo(context.directory)},
+                prepared=prepared,
                 meanwhile=meanwhile,
                 cgroup_fd=entry.unified,
             )

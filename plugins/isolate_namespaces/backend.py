@@ -6,10 +6,12 @@ import os
 
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
+from isolate.errors import HostError
 from isolate.linux import cgroup
 from isolate.native import filters, launcher, limits, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.mount_steps import Bind
+from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
 from isolate_namespaces import decide, plan
 
@@ -83,8 +85,8 @@ class NamespacesBackend(NativeBackend):
         views = decide.views(spec)
         maps = self._maps(spec, context, views)
         group = limits.prepare(spec, context)
-        root = roots.prepare(context)
-        with limits.entry(group) as entry:
+        with Prepared() as prepared, limits.entry(group) as entry:
+            root = roots.prepare(context, prepared)
             chosen = self._choose(
                 spec,
                 context.id,
@@ -94,11 +96,13 @@ class NamespacesBackend(NativeBackend):
                 entry=entry,
             )
             steps = plan.steps(spec, chosen)
+            self._open_binds(steps, prepared)
+            prepared[START] = launcher.make_fifo(context.directory)
             context.checkpoint("launch")
             launched = launcher.launch(
                 decide.clone_flags(views),
                 steps,
-                prepared=self._prepared(context, root, steps),
+                prepared=prepared,
                 meanwhile=_Launcher(spec, context, maps, root, steps).do,
                 on_console=context.on_console,
                 cgroup_fd=entry.unified,
@@ -164,13 +168,19 @@ class NamespacesBackend(NativeBackend):
         )
 
     @staticmethod
-    def _prepared(context: Context, root: PreparedRoot, steps: list[Step]) -> dict[str, int]:
-        """What the launcher opens for the child: what only it may reach, or must configure."""
-        prepared = dict(root.descriptors)
-        prepared[START] = launcher.make_fifo(context.directory)
-        if os.geteuid() == 0:
-            prepared |= {step.name: step.open() for step in steps if isinstance(step, Bind)}
-        return prepared
+    def _open_binds(steps: list[Step], prepared: Prepared) -> None:
+        """Root opens the sources of volumes itself: the container's root may not reach them."""
+        if os.geteuid() != 0:
+            return
+        for step in steps:
+            if isinstance(step, Bind):
+                try:
+                    prepared[step.name] = step.open()
+                except OSError as error:
+                    raise HostError(
+                        f"{step.source} can't be shown in the container: {error.strerror}",
+                        hint="the source of a volume must exist on the host",
+                    ) from None
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
         pid, _start_time = first_process(handle)
