@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 _PT_LOAD, _PT_DYNAMIC, _PT_INTERP = 1, 2, 3
 _DT_NEEDED, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 1, 5, 10, 15, 29
 _MAX_TABLE = 16 << 20  # no dynamic section or string table of a real program comes near
+_MAX_FILE = 1 << 40
 
 
 class NotElfError(ValueError):
@@ -113,7 +114,7 @@ def _string(strings: bytes, start: int) -> str:
 
 
 def _at(file: BinaryIO, offset: int, size: int) -> bytes:
-    if size > _MAX_TABLE:
-        raise IndexError(size)
+    if not (0 <= size <= _MAX_TABLE and 0 <= offset <= _MAX_FILE):
+        raise IndexError(offset)
     file.seek(offset)
     return file.read(size)

@@ -128,13 +128,15 @@ class Unpacker:
 
     def _write(self, entry: tarfile.TarInfo, descriptor: int) -> None:
         self._archive.stream.seek(entry.offset_data)
-        # typeshed's type of the map of holes is wrong: it is a list of (offset, size).
-        holes: Iterable[tuple[int, int]] | None = entry.sparse  # type: ignore[assignment]
-        if holes is None:
+        # typeshed's type is wrong: it is a list of (offset, size) of what lies between the holes.
+        pieces: Iterable[tuple[int, int]] | None = entry.sparse  # type: ignore[assignment]
+        if pieces is None:
             self._copy(descriptor, entry.size)
             return
         end = 0
-        for offset, size in holes:
+        for offset, size in pieces:
+            if size == 0:  # the end's mark, and unused rows of GNU tar's old format
+                continue
             if not end <= offset <= offset + size <= entry.size:
                 raise _RefusedError("its map of holes is wrong")
             os.lseek(descriptor, offset, os.SEEK_SET)
@@ -261,6 +263,8 @@ class Unpacker:
             name = key.removeprefix("SCHILY.xattr.")
             if name == key or not self._keeps(name):
                 continue
+            if "\0" in name:
+                raise _RefusedError("the name of an extended attribute holds a NUL byte")
             try:
                 os.setxattr(descriptor, _encoded(name), _encoded(value))
             except OSError as error:
