@@ -9,6 +9,10 @@ def main() -> int:
     """The command `isolate`; its exit status."""
     words = sys.argv[1:]
     if words[:1] == ["run"]:
+        from isolate.linux import signals
+
+        # Ctrl-C ends us at once, without a traceback, until there is something to clean up.
+        signals.set_default(signals.SIGINT)
         from isolate.cli.run import main as run
 
         status = run(words[1:])

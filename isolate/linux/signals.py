@@ -64,6 +64,11 @@ def set_mask(mask: bytes) -> None:
     _sigprocmask(_SIG_SETMASK, mask, None)
 
 
+def set_default(number: int) -> None:
+    """Let a signal have its default action again."""
+    _signal(number, _SIG_DFL)
+
+
 def reset_all() -> None:
     """Default dispositions and an empty mask: what a program expects to start with.
 
