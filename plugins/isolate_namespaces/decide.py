@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 
 from isolate.errors import UnsupportedError
-from isolate.linux import capabilities, idmap
+from isolate.linux import idmap
 from isolate.linux.namespaces import FILES, FLAGS
+from isolate.spec import meaning
 from isolate.spec.model import VIEWS
 
 TYPE_CHECKING = False
@@ -25,18 +26,8 @@ def kernel_views() -> frozenset[str]:
 
 
 def views(spec: Spec) -> frozenset[str]:
-    """The namespaces to make.
-
-    Mounts are always the container's own. Root inside is root outside, and the network is the
-    host's, only where the spec says so in that very field; an explicit list chooses among the rest.
-    """
-    chosen = set(VIEWS if spec.isolate is None else spec.isolate) & kernel_views()
-    chosen |= {"mounts", "users", "network"}
-    if spec.privileges.users == "host" or spec.privileges.privileged:
-        chosen.discard("users")
-    if spec.network.mode == "host":
-        chosen.discard("network")
-    return frozenset(chosen)
+    """The namespaces to make, of those that this kernel has."""
+    return meaning.views(spec, kernel_views())
 
 
 def clone_flags(chosen: frozenset[str]) -> int:
@@ -50,17 +41,7 @@ def clone_flags(chosen: frozenset[str]) -> int:
 
 def capability_mask(spec: Spec) -> int:
     """The bounding, permitted and effective set."""
-    asked = spec.privileges
-    if asked.privileged:
-        return capabilities.read("self").bounding
-    if asked.capabilities is not None:
-        base = capabilities.to_mask(asked.capabilities)
-    else:
-        base = capabilities.DEFAULT
-    if "ALL" in asked.cap_drop:
-        base = 0
-    dropped = capabilities.to_mask(name for name in asked.cap_drop if name != "ALL")
-    return (base & ~dropped) | capabilities.to_mask(asked.cap_add)
+    return meaning.capability_mask(spec)
 
 
 class Maps:
