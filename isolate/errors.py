@@ -26,7 +26,11 @@ class SpecError(IsolateError):
     """A spec is not valid; `path` names the place in the document (`mounts[2].target`)."""
 
     def __init__(self, path: str, problem: str, *, hint: str | None = None) -> None:
-        super().__init__(f"{path}: {problem}" if path else problem, hint=hint)
+        super().__init__(
+            f"{path}: {problem}" if path else problem,
+            hint=hint
+            or "`isolate run --help` lists the options, `isolate schema` the spec's fields",
+        )
         self.path = path
         self.problem = problem
 

@@ -13,6 +13,8 @@ _HINTS = {
     errno.ENOSYS: "this kernel, or an outer container's seccomp filter, lacks the system call",
     errno.ENOSPC: "a limit on namespaces or space is reached: see /proc/sys/user/max_*_namespaces",
     errno.ENOMEM: "the memory limit may be too small for the program to start",
+    errno.ENOENT: "a path that the spec names isn't there, or can't be made there",
+    errno.ENOTDIR: "a path that the spec names leads through a file",
     errno.EOVERFLOW: "an id is not in the container's user map",
 }
 
@@ -23,7 +25,8 @@ def from_child(step: str, number: int, text: str, path: str) -> IsolateError:
         return _not_executable(number, path)
     where = f" ({path})" if path else ""
     code = f" [{errno.errorcode[number]}]" if number in errno.errorcode else ""
-    return LaunchError(f"step {step} failed: {text}{where}{code}", hint=_HINTS.get(number))
+    hint = _HINTS.get(number, "`isolate explain` lists the steps; `isolate doctor`, what may be")
+    return LaunchError(f"step {step} failed: {text}{where}{code}", hint=hint)
 
 
 def _not_executable(number: int, program: str) -> ExecError:

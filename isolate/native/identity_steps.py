@@ -145,10 +145,13 @@ class Rlimits(Step):
     """setrlimit(2)."""
 
     name = "process.rlimits"
-    __slots__ = ("_limits",)
+    __slots__ = ("_limits", "_set")
 
     def __init__(self, limits: dict[int, Rlimit]) -> None:
+        import resource  # now: once inside the root nothing can be imported any more
+
         self._limits = limits
+        self._set = resource.setrlimit
 
     def describe(self) -> str:
         return "set " + ", ".join(
@@ -157,11 +160,9 @@ class Rlimits(Step):
         )
 
     def run(self, child: Child) -> None:
-        import resource
-
         for number, limit in self._limits.items():
             try:
-                resource.setrlimit(number, (limit.soft, limit.hard))
+                self._set(number, (limit.soft, limit.hard))
             except ValueError as error:
                 raise StepError(
                     f"rlimit {number} can't be raised to {limit.hard} without CAP_SYS_RESOURCE"

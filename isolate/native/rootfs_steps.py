@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from isolate.linux import mount
 from isolate.native.step import Step, StepError
@@ -98,6 +99,15 @@ class AttachOwnBind(AttachRoot):
         return descriptor
 
 
+def _import_nothing_more() -> None:
+    """From here on a path of ours leads into the container, whose files must not become our code:
+    a late import would run them before any right is dropped."""
+    sys.path.clear()
+    sys.meta_path[:] = [
+        finder for finder in sys.meta_path if getattr(finder, "__name__", "") == "BuiltinImporter"
+    ]
+
+
 class PivotRoot(Step):
     """The fence: the old root is detached, and no path or descriptor leads back."""
 
@@ -107,6 +117,7 @@ class PivotRoot(Step):
         return "pivot_root into the new root and detach the old one"
 
     def run(self, child: Child) -> None:
+        _import_nothing_more()
         os.fchdir(child.root)
         mount.pivot_root(".", ".")
         mount.umount2(".", mount.MNT_DETACH)
@@ -122,6 +133,7 @@ class Chroot(Step):
         return "chroot into the new root"
 
     def run(self, child: Child) -> None:
+        _import_nothing_more()
         os.fchdir(child.root)
         os.chroot(".")
         os.chdir("/")
