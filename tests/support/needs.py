@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate.linux import landlock
 from tests.support import cgroups, installation, session
 
 if TYPE_CHECKING:
@@ -125,6 +126,12 @@ def _filesystem(name: str) -> str | None:
     return None if known else f"the kernel has no {name} file system"
 
 
+def _landlock() -> str | None:
+    """The kernel restricts by Landlock (landlock(7)), up to abstract sockets and signals."""
+    version = landlock.abi()
+    return None if version >= 6 else f"Landlock has ABI {version} here, 6 is wanted"
+
+
 def _cgroup(controller: str) -> str | None:
     """We may make a cgroup below our own that has the controller, in v1 or v2 (cgroups(7))."""
     for hierarchy in cgroups.own():
@@ -136,6 +143,7 @@ def _cgroup(controller: str) -> str | None:
 
 _PREDICATES: dict[str, Callable[[], str | None]] = {
     "index": _index,
+    "landlock": _landlock,
     "ordinary_user": _ordinary_user,
     "root": _root,
     "userns": _userns,
