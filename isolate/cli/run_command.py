@@ -25,7 +25,7 @@ def _explain(values: dict[str, Any]) -> int:
     spec, backend = hot.prepare(values)
     plan = backend.explain(spec)
     if values.get("json"):
-        print_json(plan.to_dict())
+        print_json({"unsupported": list(plan.unsupported), **plan.to_dict()})
     else:
         hot.print_plan(plan, sys.stdout)
     return 0

@@ -153,7 +153,9 @@ def device_rules(devices: Iterable[Device]) -> list[Rule]:
         try:
             found = os.stat(device.path)
         except OSError as error:
-            raise HostError(f"device {device.path}: {error.strerror}") from None
+            raise HostError(
+                f"device {device.path}: {error.strerror}", hint="name a device node of the host"
+            ) from None
         kinds = {stat.S_IFCHR: "c", stat.S_IFBLK: "b"}
         kind = kinds.get(stat.S_IFMT(found.st_mode))
         if kind is None:

@@ -33,7 +33,10 @@ def find(argument: str | None = None, environ: Mapping[str, str] = os.environ) -
     chosen = argument if argument is not None else environ.get(VARIABLE) or None
     if chosen is not None:
         if not chosen or "\0" in chosen:
-            raise StateError("the state directory's name is empty or holds a NUL byte")
+            raise StateError(
+                "the state directory's name is empty or holds a NUL byte",
+                hint="give --root DIR or ISOLATE_ROOT a directory of your own",
+            )
         return os.path.abspath(chosen)
     if os.geteuid() == 0:
         return "/run/isolate"
