@@ -70,7 +70,8 @@ def launch(
         ours.close()
         raise LaunchError(
             f"clone of the first process failed: {error.strerror}",
-            hint="user namespaces may be disabled or used up: see /proc/sys/user/",
+            hint="user namespaces may be disabled or used up (see /proc/sys/user/), or this is a "
+            "chroot, in which the kernel makes none",
         ) from error
     finally:
         signals.set_mask(mask)

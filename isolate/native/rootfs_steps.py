@@ -6,6 +6,7 @@ import os
 import sys
 
 from isolate.linux import mount
+from isolate.native import overlay
 from isolate.native.step import Step, StepError
 
 TYPE_CHECKING = False
@@ -69,18 +70,13 @@ class AttachOwnOverlay(AttachRoot):
     def _mount(self, child: Child) -> int:
         context = mount.fsopen("overlay")
         mount.fsconfig_string(context, "source", "overlay")
-        mount.fsconfig_string(context, "lowerdir", ":".join(map(escape_layer, self._layers)))
+        mount.fsconfig_string(context, "lowerdir", ":".join(map(overlay.escape, self._layers)))
         if self._upper:
             mount.fsconfig_string(context, "upperdir", self._upper)
             mount.fsconfig_string(context, "workdir", self._work)
         mount.fsconfig_flag(context, "userxattr")
         mount.fsconfig_create(context)
         return mount.fsmount(context, self._attributes)
-
-
-def escape_layer(path: str) -> str:
-    """A layer's path as overlayfs wants it in a list joined by colons."""
-    return path.replace("\\", "\\\\").replace(":", "\\:")
 
 
 class AttachOwnBind(AttachRoot):
