@@ -19,20 +19,11 @@ Instruction = tuple[int, int, int, int]
 """Code, registers (source << 4 | destination), jump, immediate."""
 
 INSTRUCTION = struct.Struct("<BBhi")
-# Load a word from, store a word to memory; move; shift; mask; jumps if (not) equal; leave.
-LDXW, STXW, MOVX, MOVK, RSHK, ANDK, JNEK, JNEX, JEQK, EXIT = (
-    0x61,
-    0x63,
-    0xBF,
-    0xB7,
-    0x77,
-    0x57,
-    0x55,
-    0x5D,
-    0x15,
-    0x95,
-)
-JUMPS = (JNEK, JNEX, JEQK)
+# Load a word from, store one to memory (a register's, a constant); move; add, shift, mask; jump if
+# (not) equal, in 64 or 32 bits; call the kernel; leave. Constants are sign-extended to 64 bits.
+LDXW, STXW, STW, MOVX, MOVK, ADDK, RSHK, ANDK = 0x61, 0x63, 0x62, 0xBF, 0xB7, 0x07, 0x77, 0x57
+JNEK, JNEX, JNEK32, CALL, EXIT = 0x55, 0x5D, 0x56, 0x85, 0x95
+JUMPS = (JNEK, JNEX, JNEK32)
 
 PROG_TYPE_CGROUP_SOCK = 9
 PROG_TYPE_CGROUP_DEVICE = 15

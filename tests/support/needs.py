@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isolate.linux import landlock
+from isolate.linux.cgroup import layout
 from tests.support import cgroups, installation, session
 
 if TYPE_CHECKING:
@@ -126,6 +127,11 @@ def _filesystem(name: str) -> str | None:
     return None if known else f"the kernel has no {name} file system"
 
 
+def _cgroup2() -> str | None:
+    """A version 2 hierarchy is mounted, with controllers or without."""
+    return None if layout.discover().unified is not None else "no cgroup2 is mounted"
+
+
 def _landlock() -> str | None:
     """The kernel restricts by Landlock (landlock(7)), up to abstract sockets and signals."""
     version = landlock.abi()
@@ -142,6 +148,7 @@ def _cgroup(controller: str) -> str | None:
 
 
 _PREDICATES: dict[str, Callable[[], str | None]] = {
+    "cgroup2": _cgroup2,
     "index": _index,
     "landlock": _landlock,
     "ordinary_user": _ordinary_user,
