@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 
 from isolate.backend.types import Usage
+from isolate.errors import SpecError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,6 +35,16 @@ class Backend(ABC):
     def capabilities(self) -> frozenset[str]:
         """The features (`isolate.backend.features.FEATURES`) that it promises on this host, for
         the user that asks. Meaningful only where `check` finds no problem."""
+
+    def validate(self, spec: Spec) -> None:
+        """Refuse settings (`spec.backend_options`) that it doesn't know; looks only. A backend
+        that has settings overrides this. Raises SpecError."""
+        for key in spec.backend_options.get(self.name, {}):
+            raise SpecError(
+                f"backend_options.{self.name}.{key}",
+                "is unknown",
+                hint=f"backend {self.name} has no settings of its own",
+            )
 
     @abstractmethod
     def explain(self, spec: Spec) -> Plan:

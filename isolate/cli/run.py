@@ -47,7 +47,9 @@ def prepare(values: dict[str, Any]) -> tuple[Spec, Backend]:
         name = _backend_that_can(spec)
     if not spec.process.args:
         raise SpecError("process.args", "no program is given", hint="put it after --")
-    return spec, load(name or DEFAULT_BACKEND)
+    backend = load(name or DEFAULT_BACKEND)
+    backend.validate(spec)
+    return spec, backend
 
 
 def build_spec(values: dict[str, Any], backend: str) -> Spec:

@@ -63,6 +63,7 @@ class Container:
 
     def admit(self) -> None:
         """Refuse what can't be honoured here. Raises HostError, UnsupportedError."""
+        self.backend.validate(self.spec)
         refusal.require_usable(self.backend)
         self.waived = refusal.waived(self.spec, self.backend)
         self.spec = without(self.spec, self.waived)
