@@ -105,8 +105,7 @@ class Unpacker:
             os.mkdir(last, 0o700, dir_fd=parent)
         except FileExistsError:
             if not stat.S_ISDIR(os.stat(last, dir_fd=parent, follow_symlinks=False).st_mode):
-                self._remove(parent, last)
-                parent, last = self._parent_of(name)
+                _remove(parent, last)
                 os.mkdir(last, 0o700, dir_fd=parent)
         self._directories[name] = entry
 
@@ -117,8 +116,7 @@ class Unpacker:
         try:
             descriptor = os.open(last, flags, 0o600, dir_fd=parent)
         except FileExistsError:
-            self._remove(parent, last)
-            parent, last = self._parent_of(name)
+            _remove(parent, last)
             descriptor = os.open(last, flags, 0o600, dir_fd=parent)
         try:
             self._write(entry, descriptor)
@@ -203,8 +201,8 @@ class Unpacker:
             os.stat(last, dir_fd=parent, follow_symlinks=False)
         except FileNotFoundError:
             return parent, last
-        self._remove(parent, last)
-        return self._parent_of(name)
+        _remove(parent, last)
+        return parent, last
 
     def _parent_of(self, name: bytes) -> tuple[int, bytes]:
         """A descriptor of the directory that `name` goes to, made if missing, and the last name."""
@@ -221,19 +219,6 @@ class Unpacker:
             return open_in_root(self._root, path, os.O_PATH | os.O_DIRECTORY)
         except FileNotFoundError:
             return make_target(self._root, path, directory=True)
-
-    def _remove(self, parent: int, last: bytes) -> None:
-        """Remove what a later entry replaces; a directory only when empty, as tar does."""
-        try:
-            os.unlink(last, dir_fd=parent)
-        except IsADirectoryError:
-            try:
-                os.rmdir(last, dir_fd=parent)
-            except OSError:
-                raise _RefusedError("it would replace a directory that isn't empty") from None
-        # The name may have been a part of the path that we remember.
-        os.close(self._parent[1])
-        self._parent = b"", os.dup(self._root)
 
     def _attributes(self, entry: tarfile.TarInfo, descriptor: int) -> None:
         """Owner before mode and capabilities, which the kernel takes away with a new owner."""
@@ -293,6 +278,17 @@ class Unpacker:
 
 class _RefusedError(Exception):
     """Why an entry is refused; the caller knows its name."""
+
+
+def _remove(parent: int, last: bytes) -> None:
+    """Remove what a later entry replaces; a directory only when empty, as tar does."""
+    try:
+        os.unlink(last, dir_fd=parent)
+    except IsADirectoryError:
+        try:
+            os.rmdir(last, dir_fd=parent)
+        except OSError:
+            raise _RefusedError("it would replace a directory that isn't empty") from None
 
 
 def _checked_name(text: str, depth: int) -> bytes:

@@ -231,10 +231,12 @@ def test_an_entry_that_comes_again_replaces_the_first(tmp_path: Path, outside: P
         symlink("l", str(outside)),
         directory("l", 0o711),  # and so does a link
         file("l/x", b"inside"),
+        hard_link("linked", "d"),  # of the link, and not of what it leads to
         symlink("w", str(outside / "canary")),
         file("w", b"not through the link"),
     )
     assert (root / "f").read_bytes() == b"second"
+    assert os.readlink(root / "linked") == str(outside)
     assert (root / "kept").read_bytes() == b"first"
     assert os.readlink(root / "d") == str(outside)
     assert (root / "l/x").read_bytes() == b"inside"
@@ -325,7 +327,8 @@ def test_a_negative_size_is_refused(tmp_path: Path) -> None:
     block[124:136] = b"\xff" * 10 + (-512 & 0xFFFF).to_bytes(2, "big")
     block[148:156] = b"        "
     block[148:156] = b"%06o\0 " % sum(block)
-    assert_refused(tmp_path, bytes(block) + bytes(1024), "size is negative|damaged")
+    content = archives.packed(file("before", bytes(512)))[:1024] + bytes(block) + bytes(1024)
+    assert_refused(tmp_path, content, "'x'.*size is negative")
 
 
 def test_a_huge_header_is_refused_before_it_fills_the_memory(tmp_path: Path) -> None:
@@ -379,6 +382,21 @@ def test_a_wrong_checksum_is_refused(tmp_path: Path, how: str) -> None:
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh\n" * 100, bytes(100), b"\x1f\x8b", b"BZh"])
 def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
     assert_refused(tmp_path, content, "damaged")
+
+
+@pytest.mark.parametrize("how", ["gz", "bz2", "xz", "zst"])
+def test_the_checksum_behind_the_last_entry_is_verified(tmp_path: Path, how: str) -> None:
+    content = bytearray(archives.packed(file("a", b"x"), compression=how))
+    if how == "zst":  # the library adds none of its own accord
+        content = content[:-3]
+    else:
+        content[-6] ^= 0xFF
+    assert_refused(tmp_path, bytes(content), "damaged")
+
+
+def test_a_bomb_behind_the_last_entry_is_refused(tmp_path: Path) -> None:
+    content = archives.packed(file("a", b"x")) + bytes(80 * MEBI)
+    assert_refused(tmp_path, archives.COMPRESSIONS["gz"](content), "more than 200 times")
 
 
 def test_two_gzip_members_are_one_archive(tmp_path: Path) -> None:
