@@ -126,6 +126,8 @@ class Context:
         journal: record what you are about to make, before you make it; gc undoes it.
         stdio: descriptors that become 0, 1 and 2 of the program.
         waived: features that the user allowed to be missing.
+        attached: whether the program must not outlive the process that launches it; a detached
+            one must, and its streams are then fifos that a later process goes on reading.
         claim_ids: the first of 65536 user and group ids of the host that are the container's own
             until it is deleted; recorded in the journal by itself.
         on_console: takes the master of the program's terminal (a descriptor, owned by the
@@ -135,6 +137,7 @@ class Context:
     """
 
     __slots__ = (
+        "attached",
         "checkpoint",
         "claim_ids",
         "directory",
@@ -156,6 +159,7 @@ class Context:
         claim_ids: Callable[[], int],
         stdio: tuple[int, int, int] = (0, 1, 2),
         waived: frozenset[str] = frozenset(),
+        attached: bool = True,
         on_console: Callable[[int], None] | None = None,
         checkpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
@@ -166,5 +170,6 @@ class Context:
         self.claim_ids = claim_ids
         self.stdio = stdio
         self.waived = waived
+        self.attached = attached
         self.on_console = on_console
         self.checkpoint = checkpoint

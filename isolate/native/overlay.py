@@ -30,8 +30,20 @@ def make_layer(directory: str, owner: int) -> None:
     """Make the upper and work directories, owned by the container's root."""
     for name in (UPPER, WORK):
         path = f"{directory}/{name}"
-        os.mkdir(path, 0o755)
+        make_directory(path)
         os.chown(path, owner, owner)
+
+
+def make_directory(path: str) -> None:
+    """Make a directory of the layer; one that the container's former run left is kept.
+
+    It lies in the container's own 0700 directory, so nobody else made it. Raises OSError.
+    """
+    try:
+        os.mkdir(path, 0o755)
+    except FileExistsError:
+        if os.path.islink(path) or not os.path.isdir(path):
+            raise
 
 
 def map_owners(mounts: Sequence[int], userns_fd: int) -> None:

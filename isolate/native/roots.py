@@ -78,8 +78,8 @@ class _UserOverlay(PreparedRoot):
 
     def __init__(self, root: Root, directory: str) -> None:
         upper, work = f"{directory}/{overlay.UPPER}", f"{directory}/{overlay.WORK}"
-        os.mkdir(upper, 0o755)
-        os.mkdir(work, 0o755)
+        overlay.make_directory(upper)
+        overlay.make_directory(work)
         super().__init__(rootfs_steps.AttachOwnOverlay(root.layers, upper, work))
 
 

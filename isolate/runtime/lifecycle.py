@@ -7,20 +7,22 @@ import time
 
 from isolate import rootfs
 from isolate.backend.features import without
-from isolate.backend.types import Context, ReceiptRow
-from isolate.errors import IsolateError, ReceiptError, StateError
+from isolate.backend.types import Context, Handle, ReceiptRow
+from isolate.errors import IsolateError, ReceiptError, RootfsError, StateError
 from isolate.plugins.hooks import Hooks
 from isolate.runtime import refusal
+from isolate.runtime.again import claimed, clear
 from isolate.runtime.collect import collect_entry
+from isolate.spec.model import Spec
 from isolate.state import idrange
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from isolate.backend.base import Backend
-    from isolate.backend.types import ExitStatus, Handle, Usage
-    from isolate.spec.model import Spec
+    from isolate.backend.types import ExitStatus, Usage
     from isolate.state import Entry, Store
 
 
@@ -34,13 +36,22 @@ class Container:
         store: Store,
         *,
         id: str | None = None,
+        attached: bool = True,
         checkpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
-        """Nothing is made yet. `checkpoint` is called with the name of each step of `create`."""
+        """Nothing is made yet. `checkpoint` is called with the name of each step of `create`.
+
+        A container that is not `attached` outlives this process and stays until it is deleted;
+        `notes` is what its supervisor wants kept in the record.
+        """
         self.backend = backend
         self.spec = spec
         self._store = store
         self._id = id
+        self.attached = attached
+        self.notes: dict[str, object] = {}
+        self._made_at = time.time()
+        self._layers: tuple[str, ...] = ()
         self.checkpoint = checkpoint
         self._hooks = Hooks()
         self._admitted = False
@@ -50,10 +61,31 @@ class Container:
         self.waived: frozenset[str] = frozenset()
         self.receipt: list[ReceiptRow] = []
 
+    @classmethod
+    def adopt(cls, backend: Backend, entry: Entry, record: dict[str, Any]) -> Container:
+        """A detached container whose supervisor is dead, of which the caller owns the entry."""
+        container = cls(backend, Spec.build(record["spec"], "spec"), entry.store, attached=False)
+        container._admitted = True
+        container._entry = entry
+        container._made_at = record["created"]
+        container._layers = tuple(record["layers"])
+        container.notes = record["notes"]
+        container.waived = frozenset(record["waived"])
+        container.receipt = [ReceiptRow.build(row, "receipt") for row in record["receipt"]]
+        if record["handle"] is not None:
+            container.handle = Handle.build(record["handle"], "handle")
+        container._root_hold = _hold(container._layers)
+        return container
+
     @property
     def id(self) -> str:
         """The container's id."""
         return self._reserved.id
+
+    @property
+    def directory(self) -> str:
+        """The container's directory in the state directory."""
+        return self._reserved.directory
 
     @property
     def _reserved(self) -> Entry:
@@ -88,18 +120,38 @@ class Container:
     def _create(
         self, stdio: tuple[int, int, int], on_console: Callable[[int], None] | None
     ) -> None:
-        self._record("creating")
+        self.record("creating")
+        self._make(stdio, on_console)
+
+    def recreate(
+        self,
+        stdio: tuple[int, int, int] = (0, 1, 2),
+        on_console: Callable[[int], None] | None = None,
+    ) -> None:
+        """Make a stopped container anew, with the writable layer that it had. Raises IsolateError;
+        what was half made is then undone by `delete`."""
+        if self.handle is not None:
+            self.backend.delete(self.handle)
+            self.handle = None
+        self.record("restarting")
+        clear(self._reserved)
+        self._drop_root()
+        self._make(stdio, on_console)
+
+    def _make(self, stdio: tuple[int, int, int], on_console: Callable[[int], None] | None) -> None:
         self.checkpoint("root")
         root = rootfs.prepare(self.spec.root.source)
         self._root_hold = root.hold()
+        self._layers = root.layers if root.cached else ()
         context = Context(
             id=self.id,
             directory=self._reserved.directory,
             root=root,
             journal=self._reserved.journal,
-            claim_ids=lambda: idrange.claim(self._store, self.id),
+            claim_ids=self._claim_ids,
             stdio=stdio,
             waived=self.waived,
+            attached=self.attached,
             on_console=on_console,
             checkpoint=self.checkpoint,
         )
@@ -107,9 +159,13 @@ class Container:
         self.checkpoint("receipt")
         self.receipt = self.backend.receipt(self.spec, self.handle)
         self._verify_receipt()
-        self._record("created")
+        self.record("created")
         self.checkpoint("created")
         self._hooks.container_created(self.handle, self.spec)
+
+    def _claim_ids(self) -> int:
+        """The range that the container has already, whose ids own its files; else a new one."""
+        return claimed(self._reserved) or idrange.claim(self._store, self.id)
 
     def _verify_receipt(self) -> None:
         broken = [row for row in self.receipt if not row.holds and row.feature not in self.waived]
@@ -131,12 +187,19 @@ class Container:
     def start(self) -> None:
         """Execute the program. Raises ExecError where it can't be."""
         self.backend.start(self.running_handle)
-        self._record("running")
+        self.record("running")
         self._hooks.container_started(self.running_handle)
 
     def stopped(self, status: ExitStatus, usage: Usage) -> None:
         """Tell the observers how the program ended."""
         self._hooks.container_stopped(self.running_handle, status, usage)
+
+    def let_go(self) -> None:
+        """Own it no more; it stays as it is."""
+        self._drop_root()
+        if self._entry is not None:
+            self._entry.release()
+            self._entry = None
 
     def delete(self) -> None:
         """Undo everything; idempotent."""
@@ -161,15 +224,29 @@ class Container:
             os.close(self._root_hold)
             self._root_hold = -1
 
-    def _record(self, status: str) -> None:
+    def record(self, status: str) -> None:
+        """Write the container's record. Raises StateError."""
         self._reserved.write_record(
             {
                 "backend": self.backend.name,
                 "status": status,
-                "created": time.time(),
+                "detached": not self.attached,
+                "created": self._made_at,
                 "handle": self.handle.to_dict() if self.handle is not None else None,
                 "spec": self.spec.to_dict(),
                 "waived": sorted(self.waived),
                 "receipt": [row.to_dict() for row in self.receipt],
+                "layers": list(self._layers),
+                "notes": self.notes,
             }
         )
+
+
+def _hold(layers: tuple[str, ...]) -> int:
+    """Keep layers of the cache from being dropped; -1 where there are none, or no more."""
+    if not layers:
+        return -1
+    try:
+        return rootfs.Root("", layers, cached=True).hold()
+    except RootfsError:
+        return -1

@@ -170,6 +170,19 @@ class Entry:
         owner = self.owner()
         return owner is not None and owner[0] == boot_id()
 
+    def kept(self) -> bool:
+        """Whether the container outlives its owner: it is detached, made, and of this boot.
+
+        Its supervisor may be killed and started again; until it is deleted it is nobody's to
+        collect.
+        """
+        try:
+            record = self.read_record()
+        except StateError:
+            return False
+        made = record.get("detached") is True and record.get("status") != "creating"
+        return made and self.same_boot()
+
     def disown_in_child(self) -> None:
         """Close a forked child's copy of the lock; the parent's stays locked."""
         self.release()

@@ -33,13 +33,23 @@ def collect(
     report = Report()
     for entry in store.list():
         try:
-            if entry.try_lock():
+            if _own_leftover(entry):
                 report.add(collect_entry(entry, within=within, rmtree=rmtree))
         except StateError as error:
             report.failures.append(f"{entry.id}: {error}")
     _empty_trash(store, rmtree or store.rmtree or remove_tree, report)
     _free_ranges(store, report)
     return report
+
+
+def _own_leftover(entry: Entry) -> bool:
+    """Own a container whose owner is dead, unless it is one that outlives its owner."""
+    if entry.kept() or not entry.try_lock():
+        return False
+    if entry.kept():  # its owner recorded that, and died, after the first look
+        entry.release()
+        return False
+    return True
 
 
 def collect_entry(

@@ -69,7 +69,7 @@ class Store:
             with self.locked():
                 if entry.make():
                     return entry
-                stale = entry.try_lock_here()
+                stale = not entry.kept() and entry.try_lock_here()
             if stale:
                 _collect(entry)
             elif entry.exists():

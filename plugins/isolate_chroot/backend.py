@@ -87,7 +87,7 @@ class ChrootBackend(NativeBackend):
             context.checkpoint("launch")
             launched = launcher.launch(
                 namespaces.CLONE_NEWNS,
-                _steps(spec, root.step, context.stdio, entry),
+                _steps(spec, root.step, context.stdio, entry, attached=context.attached),
                 prepared=prepared,
                 meanwhile=meanwhile,
                 cgroup_fd=entry.unified,
@@ -109,7 +109,12 @@ class ChrootBackend(NativeBackend):
 
 
 def _steps(
-    spec: Spec, attach: rootfs.AttachRoot, stdio: tuple[int, int, int], entry: Entry | None
+    spec: Spec,
+    attach: rootfs.AttachRoot,
+    stdio: tuple[int, int, int],
+    entry: Entry | None,
+    *,
+    attached: bool = True,
 ) -> list[Step]:
     """Everything between clone and execve, in order."""
     rlimits = {RLIMITS[name]: limit for name, limit in spec.process.rlimits.items()}
@@ -129,7 +134,7 @@ def _steps(
         rootfs.Workdir(spec.process.cwd),
         *([identity.Rlimits(rlimits)] if rlimits else []),
         identity.BecomeUser(may_set_groups=True),
-        identity.DieWithLauncher(),
+        *([identity.DieWithLauncher()] if attached else []),
         *([identity.NoNewPrivileges()] if spec.privileges.no_new_privileges else []),
         process.Barrier(),
         process.Exec(spec.process.args, spec.process.env),
