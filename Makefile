@@ -5,12 +5,13 @@ BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 PYTEST_ARGS =
 
-.PHONY: help demo test lint packages clean
+.PHONY: help demo test lint docs packages clean
 
 help:
 	@echo 'make demo   run one program in each usable backend, and show what was enforced'
 	@echo 'make test   install what the tests need, then lint, types and all tests'
 	@echo 'make lint   ruff and mypy'
+	@echo 'make docs   build the documentation into build/docs; docs/generate.py writes the reference'
 	@echo 'make clean  remove what these made'
 
 demo: $(VENV)/.installed
@@ -24,6 +25,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+
+docs: $(VENV)/.installed-dev
+	$(BIN)/python docs/generate.py --check
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
 
 packages:
 	@.ci/packages tests/system-packages.txt
