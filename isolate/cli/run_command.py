@@ -64,9 +64,17 @@ def _parameter(row: options.Option) -> inspect.Parameter:
 
 _SETTINGS = {"allow_interspersed_args": False}  # options end where the command begins
 
-app.command("run", help="Run a program in a container.", context_settings=_SETTINGS)(
-    _command(_run, options.RUN_OPTIONS)
-)
-app.command("explain", help="Say what `run` would do, step by step.", context_settings=_SETTINGS)(
-    _command(_explain, options.EXPLAIN_OPTIONS)
-)
+
+def register(
+    name: str,
+    summary: str,
+    act: Callable[[dict[str, Any]], int],
+    rows: tuple[options.Option, ...],
+) -> None:
+    """Put a verb that takes the options of `run` on the full command line."""
+    command = app.command(name, help=summary, context_settings=_SETTINGS)
+    command(_command(act, rows))
+
+
+register("run", "Run a program in a container.", _run, options.RUN_OPTIONS)
+register("explain", "Say what `run` would do, step by step.", _explain, options.EXPLAIN_OPTIONS)

@@ -10,6 +10,7 @@ from isolate.cli import (  # isort: skip - the order of the help
     backends,
     doctor,
     schema,
+    spec,
     version,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "ps",
     "run_command",
     "schema",
+    "spec",
     "version",
 ]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import stat
 
 from isolate.errors import HostError, RootfsError, SpecError
-from isolate.linux.seccomp import cache
+from isolate.linux.seccomp import cache, document
 from isolate.rootfs.cache import directory as cache_directory
 
 TYPE_CHECKING = False
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from isolate.linux.seccomp.cache import Cached
 
 UNCONFINED = "unconfined"
-_LARGEST = 2**20  # bytes of a profile
 
 
 def program(choice: str, capabilities: int, *, cached: bool = True) -> Cached | None:
@@ -50,17 +48,7 @@ def _cache() -> str | None:
 
 
 def _read(path: str) -> bytes:
-    """A profile's text. Only a regular file: a fifo would hang us."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        try:
-            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-                raise SpecError("privileges.seccomp", f"{path} is not a regular file")
-            text = os.read(descriptor, _LARGEST + 1)
-        finally:
-            os.close(descriptor)
+        return document.read(path)
     except OSError as error:
         raise SpecError("privileges.seccomp", f"{path}: {error.strerror}") from None
-    if len(text) > _LARGEST:
-        raise SpecError("privileges.seccomp", f"{path} is larger than {_LARGEST} bytes")
-    return text
