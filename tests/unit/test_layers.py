@@ -14,7 +14,7 @@ LAYERS = (
     {"errors"},
     {"linux"},
     {"spec"},
-    {"backend", "hookspecs"},
+    {"backend", "hookspecs", "oci"},
     {"rootfs", "plugins", "state"},
     {"native"},
     {"runtime"},
