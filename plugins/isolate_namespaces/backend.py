@@ -6,11 +6,10 @@ import os
 
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
-from isolate.errors import HostError
 from isolate.linux import cgroup
-from isolate.native import filters, launcher, limits, receipt, roots
+from isolate.native import filters, launcher, limits, maps, receipt, roots, views
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
-from isolate.native.mount_steps import Bind
+from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
 from isolate_namespaces import decide, plan
@@ -18,9 +17,7 @@ from isolate_namespaces import decide, plan
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from isolate.backend.types import Context, ReceiptRow
-    from isolate.native.channel import Channel
     from isolate.native.roots import PreparedRoot
-    from isolate.native.step import Step
     from isolate.spec.model import Spec
 
 _ALWAYS = frozenset(FEATURES) - {
@@ -44,7 +41,7 @@ class NamespacesBackend(NativeBackend):
 
     def check(self) -> list[Problem]:
         problems = []
-        forbidden = decide.user_namespaces_allowed()
+        forbidden = maps.user_namespaces_allowed()
         if forbidden is not None:
             problems.append(
                 Problem(
@@ -62,8 +59,8 @@ class NamespacesBackend(NativeBackend):
         return problems
 
     def capabilities(self) -> frozenset[str]:
-        views = decide.kernel_views()
-        missing = {f"view.{name}" for name in ("time", "cgroups") if name not in views}
+        kernel = views.supported()
+        missing = {f"view.{name}" for name in ("time", "cgroups") if name not in kernel}
         rights = _ROOT_ONLY if os.geteuid() == 0 else frozenset()
         return (_ALWAYS - missing) | rights | limits.promised()
 
@@ -82,8 +79,8 @@ class NamespacesBackend(NativeBackend):
         return Plan(steps=tuple(rows), unsupported=tuple(sorted(unsupported)))
 
     def create(self, spec: Spec, context: Context) -> Handle:
-        views = decide.views(spec)
-        maps = self._maps(spec, context, views)
+        chosen_views = decide.views(spec)
+        asked = maps.of(spec, context.claim_ids) if "users" in chosen_views else None
         group = limits.prepare(spec, context)
         with Prepared() as prepared, limits.entry(group) as entry:
             root = roots.prepare(context, prepared)
@@ -92,18 +89,19 @@ class NamespacesBackend(NativeBackend):
                 context.id,
                 root,
                 context.stdio,
-                single=maps is not None and maps.single,
+                single=asked is not None and asked.single,
                 entry=entry,
+                attached=context.attached,
             )
             steps = plan.steps(spec, chosen)
-            self._open_binds(steps, prepared)
+            open_binds(steps, prepared)
             prepared[START] = launcher.make_fifo(context.directory)
             context.checkpoint("launch")
             launched = launcher.launch(
-                decide.clone_flags(views),
+                views.clone_flags(chosen_views),
                 steps,
                 prepared=prepared,
-                meanwhile=_Launcher(spec, context, maps, root, steps).do,
+                meanwhile=LauncherHalf(spec, context, asked, root, steps).do,
                 on_console=context.on_console,
                 cgroup_fd=entry.unified,
             )
@@ -114,27 +112,10 @@ class NamespacesBackend(NativeBackend):
             start_time=launched.start_time,
             data={
                 DIRECTORY: context.directory,
-                OWN_PIDS: "pids" in views,
+                OWN_PIDS: "pids" in chosen_views,
                 **limits.handle_data(group),
             },
         )
-
-    def _maps(self, spec: Spec, context: Context, views: frozenset[str]) -> decide.Maps | None:
-        if "users" not in views:
-            return None
-        asked = spec.privileges
-        if asked.uid_map:
-            maps = decide.Maps(
-                decide.chosen_maps(asked.uid_map),
-                decide.chosen_maps(asked.gid_map),
-                helper=os.geteuid() != 0,
-            )
-            if os.geteuid() != 0:
-                decide.check_rootless_maps(maps)
-            return maps
-        if os.geteuid() == 0:
-            return decide.private_range(context.claim_ids())
-        return decide.rootless()
 
     def _choose(
         self,
@@ -145,6 +126,7 @@ class NamespacesBackend(NativeBackend):
         *,
         single: bool,
         entry: cgroup.Entry | None = None,
+        attached: bool = True,
     ) -> plan.Choices:
         mask = decide.capability_mask(spec)
         asked = spec.privileges
@@ -165,36 +147,22 @@ class NamespacesBackend(NativeBackend):
             stdio=stdio,
             cgroup2=cgroup.discover().mode == "v2",
             cgroup_entry=entry,
+            attached=attached,
         )
-
-    @staticmethod
-    def _open_binds(steps: list[Step], prepared: Prepared) -> None:
-        """Root opens the sources of volumes itself: the container's root may not reach them."""
-        if os.geteuid() != 0:
-            return
-        for step in steps:
-            if isinstance(step, Bind):
-                try:
-                    prepared[step.name] = step.open()
-                except OSError as error:
-                    raise HostError(
-                        f"{step.source} can't be shown in the container: {error.strerror}",
-                        hint="the source of a volume must exist on the host",
-                    ) from None
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
         pid, _start_time = first_process(handle)
         asked = spec.privileges
-        views = decide.views(spec)
+        chosen_views = decide.views(spec)
         status = receipt.Status(pid)
         rows = [
             *receipt.root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
             receipt.fence(pid),
-            *receipt.views(pid, views),
+            *receipt.views(pid, chosen_views),
         ]
-        if "users" in views:
+        if "users" in chosen_views:
             rows.append(receipt.users(pid))
-        if "network" in views:
+        if "network" in chosen_views:
             rows.append(receipt.no_network(pid))
         rows.append(status.capabilities(decide.capability_mask(spec)))
         if asked.no_new_privileges is not False and not asked.privileged:
@@ -205,34 +173,3 @@ class NamespacesBackend(NativeBackend):
         if spec.process.oom_score_adj is not None:
             rows.append(receipt.oom_score_adj(pid, spec.process.oom_score_adj))
         return [*rows, *limits.receipt(spec, handle)]
-
-
-class _Launcher:
-    """The launcher's half of a launch, while the child runs its own."""
-
-    def __init__(
-        self,
-        spec: Spec,
-        context: Context,
-        maps: decide.Maps | None,
-        root: PreparedRoot,
-        steps: list[Step],
-    ) -> None:
-        self._spec = spec
-        self._context = context
-        self._maps = maps
-        self._root = root
-        self._binds = [step for step in steps if isinstance(step, Bind)]
-
-    def do(self, pid: int, channel: Channel) -> None:
-        """Maps first: until they are written the child can create nothing."""
-        limits.record_process(self._context, pid)
-        self._context.checkpoint("cloned")
-        if self._spec.process.oom_score_adj is not None:
-            limits.write_oom_score_adj(pid, self._spec.process.oom_score_adj)
-        if self._maps is not None:
-            decide.write(self._maps, pid)
-            self._context.checkpoint("mapped")
-        self._root.configure(pid, self._maps.uids if self._maps else None, self._binds)
-        self._context.checkpoint("configured")
-        channel.send(plan.MAPPED)

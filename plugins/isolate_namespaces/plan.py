@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from isolate.linux import mount
 from isolate.linux.names import RLIMITS
-from isolate.native import defaults, limits
 from isolate.native import identity_steps as identity
+from isolate.native import limits, parts
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
+from isolate.native.half import MAPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from isolate.linux.cgroup import Entry
     from isolate.linux.seccomp.cache import Cached
     from isolate.native.step import Step
-    from isolate.spec.model import Mount, Spec
-
-MAPPED = "mapped"
+    from isolate.spec.model import Spec
 
 
 class Choices:
@@ -25,6 +24,7 @@ class Choices:
 
     __slots__ = (
         "attach_root",
+        "attached",
         "capabilities",
         "cgroup2",
         "cgroup_entry",
@@ -53,7 +53,9 @@ class Choices:
         stdio: tuple[int, int, int],
         cgroup2: bool,
         cgroup_entry: Entry | None,
+        attached: bool = True,
     ) -> None:
+        self.attached = attached
         self.views = views
         self.attach_root = attach_root
         self.capabilities = capabilities
@@ -74,13 +76,13 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
         *_identity_of_namespaces(chosen),
         rootfs.PrivatePropagation(),
         chosen.attach_root,
-        *_kernel_filesystems(spec, chosen),
-        *_devices(spec, chosen),
-        *(_hide_host_runtime() if spec.root.source == "host" else []),
-        *[_mount(asked) for asked in spec.mounts],
-        *_cover(spec),
+        *parts.kernel_filesystems(spec, chosen.views),
+        *parts.devices(spec, chosen.views, single_id=chosen.single_id),
+        *(parts.hide_host_runtime() if spec.root.source == "host" else []),
+        *[parts.mount_of(asked) for asked in spec.mounts],
+        *parts.cover(spec),
         *([mounts.RootReadOnly()] if spec.root.readonly else []),
-        *_terminal(spec),
+        *parts.terminal(spec),
         rootfs.PivotRoot(),
         *_namespaces_of_their_own(chosen),
         process.NewSession(),
@@ -108,71 +110,6 @@ def _identity_of_namespaces(chosen: Choices) -> list[Step]:
         steps.append(identity.Loopback())
     steps.append(identity.SessionKeyring())
     return steps
-
-
-def _kernel_filesystems(spec: Spec, chosen: Choices) -> list[Step]:
-    proc: Step = mounts.Proc() if "pids" in chosen.views else mounts.HostTree("/proc")
-    read_only = mount.MOUNT_ATTR_RDONLY | mounts.SAFE
-    own_sys = "network" in chosen.views  # sysfs shows a network namespace: it must be ours
-    sysfs: Step = (
-        mounts.Filesystem("sysfs", "/sys", read_only) if own_sys else mounts.HostTree("/sys")
-    )
-    sysctls = [mounts.Sysctl(key, value) for key, value in spec.sysctl.items()]
-    return [proc, *sysctls, sysfs]
-
-
-def _devices(spec: Spec, chosen: Choices) -> list[Step]:
-    no_suid_no_exec = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NOEXEC
-    pts = {"ptmxmode": "0666", "mode": "0620"}
-    if not chosen.single_id:
-        pts["gid"] = "5"  # the group tty of every distribution
-    own_queues = "ipc" in chosen.views
-    return [
-        mounts.Filesystem(
-            "tmpfs", "/dev", no_suid_no_exec, mode="0755", size=str(defaults.DEV_BYTES)
-        ),
-        *[mounts.DeviceNode(path, path, number) for path, number in defaults.DEVICES.items()],
-        mounts.Symlinks(defaults.DEVICE_LINKS),
-        mounts.Filesystem("devpts", "/dev/pts", no_suid_no_exec, **pts),
-        mounts.Filesystem("tmpfs", "/dev/shm", mode="1777", size=str(defaults.SHM_BYTES)),
-        *([mounts.Filesystem("mqueue", "/dev/mqueue")] if own_queues else []),
-        *[mounts.DeviceNode(asked.path, asked.target or asked.path) for asked in spec.devices],
-    ]
-
-
-def _hide_host_runtime() -> list[Step]:
-    """The host's own files, but not its sockets and scratch space."""
-    return [
-        mounts.Filesystem("tmpfs", "/run", mode="0755"),
-        mounts.Filesystem("tmpfs", "/tmp", mode="1777"),
-        mounts.Filesystem("tmpfs", "/var/tmp", mode="1777"),
-    ]
-
-
-def _mount(asked: Mount) -> Step:
-    if asked.type == "bind":
-        return mounts.Bind(asked)
-    parameters = {}
-    if asked.type == "tmpfs":
-        parameters["mode"] = f"{0o1777 if asked.mode is None else asked.mode:04o}"
-        if asked.size is not None:
-            parameters["size"] = str(asked.size)
-    fstype = "cgroup2" if asked.type == "cgroup" else asked.type
-    return mounts.Filesystem(fstype, asked.target, mounts.attributes_of(asked), **parameters)
-
-
-def _cover(spec: Spec) -> list[Step]:
-    """Read-only first: the copy of a tree that it makes must not show what a mask hides."""
-    if spec.privileges.privileged:
-        return [mounts.Masked(path) for path in spec.privileges.masked_paths]
-    return [
-        *[mounts.ReadOnly(path) for path in defaults.READONLY_PATHS],
-        *[mounts.Masked(path) for path in (*defaults.MASKED_PATHS, *spec.privileges.masked_paths)],
-    ]
-
-
-def _terminal(spec: Spec) -> list[Step]:
-    return [process.Terminal("/dev/pts/ptmx", console=True)] if spec.process.terminal else []
 
 
 def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
@@ -204,6 +141,6 @@ def _rights(spec: Spec, chosen: Choices) -> list[Step]:
         identity.DropBounding(chosen.capabilities),
         identity.BecomeUser(may_set_groups=not chosen.single_id),
         identity.Capabilities(chosen.capabilities, dumpable=chosen.rootless),
-        identity.DieWithLauncher(),
+        *([identity.DieWithLauncher()] if chosen.attached else []),
         *late,
     ]

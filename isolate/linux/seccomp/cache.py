@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from isolate.linux.seccomp.policy import Filter, Policy
 
+    Host = tuple[str, tuple[int, int]]  # machine, as uname(2) names it, and kernel version
+
 MAX_BYTES = 4 << 20
 
 _MAGIC = b"isolate seccomp 1"
@@ -79,6 +81,18 @@ def custom(document: bytes, capabilities: int, directory: str | None) -> Cached:
         return profile.read(document, host)
 
     return _cached(directory, f"custom-{_checksum(key).hex()}", key, policy)
+
+
+def own(name: str, key: bytes, directory: str | None, policy: Callable[[Host], Policy]) -> Cached:
+    """The filter of a policy that a caller makes itself; `directory` as for default().
+
+    `name` is part of a file's name, `key` is everything that the policy depends on beside the host,
+    the identity of the caller's own code included.
+    """
+    machine, release = _host()
+    whole = b"own %s %s " % (machine.encode(), release.encode()) + key
+    host = (machine, kernel_version(release))
+    return _cached(directory, f"{name}-{_checksum(whole).hex()}", whole, lambda: policy(host))
 
 
 def _host() -> tuple[str, str]:
