@@ -11,6 +11,8 @@ from isolate.native.step import Step, StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from isolate.native.step import Child
 
 ROOT_MOUNT = "root.mount"  # a detached mount, prepared by the launcher
@@ -47,13 +49,14 @@ class AttachRoot(Step):
         return f"attach {self._what} as the new root, reachable by a descriptor only"
 
     def run(self, child: Child) -> None:
-        child.root = self._mount(child)
+        child.root = self.open(child.prepared)
         mount.move_mount(child.root, "/")
 
-    def _mount(self, child: Child) -> int:
-        if ROOT_CONTEXT in child.prepared:
-            return mount.fsmount(child.prepared[ROOT_CONTEXT], self._attributes)
-        return child.prepared[ROOT_MOUNT]
+    def open(self, prepared: Mapping[str, int]) -> int:
+        """The root as a detached mount, from what the launcher has prepared for it."""
+        if ROOT_CONTEXT in prepared:
+            return mount.fsmount(prepared[ROOT_CONTEXT], self._attributes)
+        return prepared[ROOT_MOUNT]
 
 
 class AttachOwnOverlay(AttachRoot):
@@ -67,7 +70,7 @@ class AttachOwnOverlay(AttachRoot):
         self._upper = upper
         self._work = work
 
-    def _mount(self, child: Child) -> int:
+    def open(self, prepared: Mapping[str, int]) -> int:
         context = mount.fsopen("overlay")
         mount.fsconfig_string(context, "source", "overlay")
         mount.fsconfig_string(context, "lowerdir", ":".join(map(overlay.escape, self._layers)))
@@ -88,7 +91,7 @@ class AttachOwnBind(AttachRoot):
         super().__init__(f"{source}, read-only")
         self._source = source
 
-    def _mount(self, child: Child) -> int:
+    def open(self, prepared: Mapping[str, int]) -> int:
         descriptor = mount.open_tree_clone(self._source, recursive=True)
         attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOSUID
         mount.mount_setattr("", at=descriptor, set_attributes=attributes, recursive=True)
