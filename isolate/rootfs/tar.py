@@ -60,9 +60,7 @@ def _unpack(directory: str, path: str, limits: Limits | None, *, devices: bool) 
         raise cache.failed(f"{path} can't be unpacked", error) from error
 
 
-def _unpack_open(
-    directory: str, descriptor: int, limits: Limits | None, *, devices: bool
-) -> str:
+def _unpack_open(directory: str, descriptor: int, limits: Limits | None, *, devices: bool) -> str:
     from isolate.rootfs.archive import Archive, Limits
     from isolate.rootfs.unpack import Unpacker
 

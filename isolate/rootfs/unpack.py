@@ -28,8 +28,7 @@ _SET_ID = stat.S_ISUID | stat.S_ISGID
 
 # A container has a /dev of its own, so leaving these out changes nothing.
 _HARMLESS_DEVICES = frozenset(
-    f"dev/{name}".encode()
-    for name in "console full null ptmx random tty urandom zero".split()
+    f"dev/{name}".encode() for name in "console full null ptmx random tty urandom zero".split()
 )
 
 
