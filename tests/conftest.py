@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.support import accounts, command, leaks, needs, session
+from tests.support import accounts, command, leaks, needs, roots, session
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.accounts import Account
     from tests.support.command import Isolate
@@ -87,6 +88,12 @@ def plain_user(_accounts: tuple[Account, Account] | None) -> Account:
     account = _accounts[1] if _accounts else accounts.current()
     needs.require_that(account.subids is None, "no_subids", f"{account.name} has subuids")
     return account
+
+
+@pytest.fixture(scope="session")
+def busybox() -> Path:
+    """A root filesystem with nothing but busybox, which starts faster than `base`."""
+    return roots.busybox(session.directory() / "busybox")
 
 
 @pytest.fixture
