@@ -1,0 +1,140 @@
+"""The bundle: config.json, and the mounts that it names, prepared before the runtime runs."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from isolate.errors import HostError, LaunchError
+from isolate.native import detached
+from isolate.native.accounts import resolve
+from isolate.native.half import open_binds
+from isolate.native.mount_steps import Bind, open_device
+from isolate.native.step import StepError
+from isolate.oci import User, to_oci
+from isolate.oci import linux as oci_linux
+from isolate_runc import execution
+from isolate_runc.steps import Stage, choose_stage
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from typing import Any
+
+    from isolate.backend.types import Context
+    from isolate.native.maps import Maps
+    from isolate.native.prepared import Prepared
+    from isolate.spec.model import Spec
+
+ROOT = "root"
+CONFIG = "config.json"
+_VERSION = "1.0.2"  # crun before 1.9 takes no later one; nothing later is in these documents
+
+
+class Bundle:
+    """What `create` hands to the runtime.
+
+    Attributes:
+        stage: the step that attaches the root and the sources of volumes and devices.
+    """
+
+    def __init__(self, spec: Spec, context: Context, binary: str, prepared: Prepared) -> None:
+        self._spec = spec
+        self._context = context
+        self._prepared = prepared
+        try:
+            self._place = choose_stage(context.directory, os.path.realpath(binary))
+        except StepError as error:
+            raise HostError(str(error), hint="make /mnt an empty directory") from None
+        self.stage: Stage
+
+    def prepare(
+        self, maps: Maps | None, views: Iterable[str], cgroups_path: str, *, cgroup2: bool
+    ) -> None:
+        """Prepare the mounts and write config.json. Raises IsolateError."""
+        binds = self._open_binds()
+        try:
+            root = detached.open_root(self._context, maps, binds, self._prepared)
+        except OSError as error:
+            raise LaunchError(f"the root can't be mounted: {error.strerror or error}") from None
+        self._context.checkpoint("root.mounted")
+        places = [(detached.ROOT, ROOT)]
+        places += [(bind.name, self._name(n)) for n, bind in enumerate(binds)]
+        places += [(f"device.{n}", f"device.{n}") for n, _ in enumerate(self._spec.devices)]
+        self.stage = Stage(self._place, places)
+        user = self._user(root)
+        execution.check(root, self._spec)
+        staged = stage_sources(self._spec, self._place)
+        made = to_oci(
+            staged,
+            rootfs=f"{self._place}/{ROOT}",
+            id=self._context.id,
+            user=user,
+            views=views,
+            maps=None if maps is None else (maps.uids, maps.gids),
+            cgroups_path=cgroups_path,
+            cgroup2=cgroup2,
+        )
+        add_devices(made, self._spec, self._place)
+        made["ociVersion"] = _VERSION
+        self._write(made)
+
+    def _open_binds(self) -> list[Bind]:
+        binds = [Bind(mount) for mount in self._spec.mounts if mount.type == "bind"]
+        open_binds(binds, self._prepared)
+        for number, device in enumerate(self._spec.devices):
+            try:
+                self._prepared[f"device.{number}"] = open_device(device.path, None)
+            except (OSError, StepError) as error:
+                raise HostError(f"device {device.path}: {error}") from None
+        return binds
+
+    @staticmethod
+    def _name(number: int) -> str:
+        return f"volume.{number}"
+
+    def _user(self, root: int) -> User:
+        """By the root's own files. Without its group the spec's user has what they say."""
+        try:
+            account = resolve(root, self._spec.process.user)
+        except StepError as error:
+            raise LaunchError(str(error)) from None
+        groups = self._spec.process.groups or account.groups
+        return User(account.uid, account.gid, groups, account.home)
+
+    def _write(self, made: dict[str, Any]) -> None:
+        path = f"{self._context.directory}/{CONFIG}"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+            json.dump(made, file)
+
+
+def stage_sources(spec: Spec, place: str) -> Spec:
+    """The spec with volumes that come from the stage, where they lie with their attributes and
+    owners as asked, and without devices, which come from there as well."""
+    number = 0
+    mounts = []
+    for mount in spec.mounts:
+        if mount.type == "bind":
+            mounts.append(mount.replace(source=f"{place}/volume.{number}", idmap=False))
+            number += 1
+        else:
+            mounts.append(mount)
+    return spec.replace(mounts=tuple(mounts), devices=())
+
+
+def add_devices(config: dict[str, Any], spec: Spec, place: str) -> None:
+    """Devices as bind mounts: runtimes bind a node by its path inside, whatever its numbers."""
+    nodes = [oci_linux.node_of(device, f"devices[{n}]") for n, device in enumerate(spec.devices)]
+    config["linux"]["resources"]["devices"] = oci_linux.device_rules(
+        nodes, privileged=spec.privileges.privileged
+    )
+    for number, (node, _access) in enumerate(nodes):
+        config["mounts"].append(
+            {
+                "destination": node["path"],
+                "type": "bind",
+                "source": f"{place}/device.{number}",
+                "options": ["bind", "rprivate", "nosuid", "noexec"],
+            }
+        )
