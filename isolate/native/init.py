@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 
 from isolate.linux import signals
 from isolate.linux.title import set_title
@@ -24,22 +25,32 @@ def stay(program: int, child: Child, executed: int) -> NoReturn:
     """
     set_title("init")
     os.read(executed, 1)
-    _keep_only(child.channel.fileno())
+    keep_only(child.channel.fileno())
     child.channel.send(first.EXEC)
     everything = signals.set_of(*(number for number in range(1, 65) if number not in (9, 19)))
     signals.block(everything)
+    # No sigwaitinfo(2): it unblocks what it waits for, and then a look at /proc/1/status from
+    # outside says that a signal would have its default action here.
+    arrivals = signals.signalfd(everything)
     while True:
-        number = signals.wait_for(everything)
-        if number != signals.SIGCHLD:
-            _pass_on(program, number)
-            continue
-        status = _reap(program)
-        if status is not None:
-            child.channel.send(first.ENDED, status)
-            os._exit(_shell_code(status))
+        _await(arrivals)
+        for number in signals.read_signals(arrivals):
+            if number != signals.SIGCHLD:
+                _pass_on(program, number)
+                continue
+            status = _reap(program)
+            if status is not None:
+                child.channel.send(first.ENDED, status)
+                os._exit(_shell_code(status))
 
 
-def _keep_only(descriptor: int) -> None:
+def _await(descriptor: int) -> None:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll()
+
+
+def keep_only(descriptor: int) -> None:
     """Close everything else: the caller's streams must end when the program closes them."""
     os.closerange(0, descriptor)
     os.closerange(descriptor + 1, 4096)

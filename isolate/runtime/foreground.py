@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from isolate.runtime.tty import RawTerminal
 
 _STEP = 0.05  # seconds between looks at a program that has no process here
+_GRACE = 100  # milliseconds that a reader has for what came before a limit was reached
 
 
 class Outcome:
@@ -51,19 +52,22 @@ class Foreground:
         self._deadline = None if timeout is None else time.monotonic() + timeout
         self._budget = Budget(output_limit)
         self._relays: list[Relay] = []
+        self._output: list[Relay] = []
         self._terminal: tuple[RawTerminal, int] | None = None
         self._outcome = Outcome()
 
     def relay_terminal(self, master: int, stdin: int, stdout: int, raw: RawTerminal | None) -> None:
         """Pass the program's terminal on to the caller's streams."""
-        self._relays = [Relay(stdin, master), Relay(master, stdout, self._budget)]
+        self._output = [Relay(master, stdout, self._budget)]
+        self._relays = [Relay(stdin, master), *self._output]
         if raw is not None:
             self._terminal = (raw, master)
             raw.pass_size(master)
 
     def relay_output(self, pipes: Sequence[tuple[int, int]]) -> None:
         """Pass the program's output on and count it: pairs of (what it writes to, our own)."""
-        self._relays = [Relay(source, sink, self._budget) for source, sink in pipes]
+        self._output = [Relay(source, sink, self._budget) for source, sink in pipes]
+        self._relays = [*self._output]
 
     def wait(self) -> Outcome:
         """Wait until the program has ended and all its output is passed on."""
@@ -139,7 +143,28 @@ class Foreground:
 
     def _drain(self) -> None:
         """Pass on what the program wrote before it ended; descendants that hold on to the streams
-        are not waited for."""
-        for relay in self._relays:
-            relay.finish()
+        are not waited for. Our own input stays where it is: it is for whoever reads next."""
+        for relay in self._output:
+            while relay.unfinished and self._may_write(relay.waits_for):
+                relay.act()
         self._outcome.output_exceeded = self._outcome.output_exceeded or self._budget.exceeded
+
+    def _may_write(self, sink: int) -> bool:
+        """Wait for a slow reader, until a signal says not to; not at all past a limit."""
+        if sink < 0:
+            return True
+        poll = select.poll()
+        poll.register(sink, select.POLLOUT)
+        poll.register(self._signal_fd, select.POLLIN)
+        over = self._outcome.timed_out or self._outcome.output_exceeded
+        while True:
+            ready = {descriptor for descriptor, _events in poll.poll(_GRACE if over else None)}
+            if not ready or self._told_to_end(ready):
+                return False
+            if sink in ready:
+                return True
+
+    def _told_to_end(self, ready: set[int]) -> bool:
+        return self._signal_fd in ready and any(
+            number in signals.ENDING for number in signals.read_signals(self._signal_fd)
+        )

@@ -61,10 +61,15 @@ class Relay:
         elif self.source >= 0:
             self._read()
 
-    def finish(self) -> None:
-        """Copy what is there already, and no more than is there."""
-        while self.open and (self._pending or self._has_data()):
-            self.act()
+    @property
+    def unfinished(self) -> bool:
+        """Whether something is there that can be copied without waiting for the source."""
+        return bool(self._pending) or (self.source >= 0 and self._has_data())
+
+    @property
+    def waits_for(self) -> int:
+        """The sink where what has been read must be written before anything else; else -1."""
+        return self.sink if self._pending else -1
 
     def _has_data(self) -> bool:
         poll = select.poll()
@@ -83,8 +88,15 @@ class Relay:
     def _write(self) -> None:
         try:
             written = os.write(self.sink, self._pending[:_ATOMIC])
-        except OSError:  # the reader is gone: stop reading, so that the program gets SIGPIPE
+        except OSError:  # the reader is gone: so are we, and the program gets SIGPIPE
             self._pending = b""
-            self.source = -1
+            self._let_go_of_source()
             return
         self._pending = self._pending[written:]
+
+    def _let_go_of_source(self) -> None:
+        """Close our end in place: its number stays taken, as others hold and close it too."""
+        null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+        os.dup2(null, self.source, inheritable=False)
+        os.close(null)
+        self.source = -1
