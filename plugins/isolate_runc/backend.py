@@ -167,7 +167,7 @@ class RuncBackend(NativeBackend):
                 argv,
                 f"{context.directory}/{LOG}",
                 stdio=stdio,
-                extra=[bundle.stage],
+                extra=bundle.steps,
                 prepared=prepared,
                 meanwhile=meanwhile,
             )

@@ -14,7 +14,7 @@ from isolate.native.step import StepError
 from isolate.oci import User, to_oci
 from isolate.oci import linux as oci_linux
 from isolate_runc import execution
-from isolate_runc.steps import Stage, choose_stage
+from isolate_runc.steps import BareHost, Stage, choose_stage
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from isolate.backend.types import Context
     from isolate.native.maps import Maps
     from isolate.native.prepared import Prepared
+    from isolate.native.step import Step
     from isolate.spec.model import Spec
 
 ROOT = "root"
@@ -35,7 +36,7 @@ class Bundle:
     """What `create` hands to the runtime.
 
     Attributes:
-        stage: the step that attaches the root and the sources of volumes and devices.
+        steps: those that attach the root and the sources of volumes and devices.
     """
 
     def __init__(self, spec: Spec, context: Context, binary: str, prepared: Prepared) -> None:
@@ -46,7 +47,7 @@ class Bundle:
             self._place = choose_stage(context.directory, os.path.realpath(binary))
         except StepError as error:
             raise HostError(str(error), hint="make /mnt an empty directory") from None
-        self.stage: Stage
+        self.steps: list[Step] = []
 
     def prepare(
         self, maps: Maps | None, views: Iterable[str], cgroups_path: str, *, cgroup2: bool
@@ -61,7 +62,9 @@ class Bundle:
         places = [(detached.ROOT, ROOT)]
         places += [(bind.name, self._name(n)) for n, bind in enumerate(binds)]
         places += [(f"device.{n}", f"device.{n}") for n, _ in enumerate(self._spec.devices)]
-        self.stage = Stage(self._place, places)
+        self.steps = [Stage(self._place, places)]
+        if self._context.root.kind == "host":
+            self.steps.append(BareHost(f"{self._place}/{ROOT}"))
         user = self._user(root)
         execution.check(root, self._spec)
         staged = stage_sources(self._spec, self._place)

@@ -7,6 +7,7 @@ directory that everyone may pass, which only this mount namespace covers.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
@@ -97,6 +98,31 @@ class Stage(Step):
             else:
                 os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
             mount.move_mount(child.prepared[prepared], target)
+
+
+class BareHost(Step):
+    """Take the kernel's filesystems out of the view of the host's tree that is the root.
+
+    They are mounted afresh in the container; and runc takes a cgroup hierarchy that it finds
+    mounted below the root for the one to work in.
+    """
+
+    name = "view.bare"
+    __slots__ = ("_root",)
+
+    def __init__(self, root: str) -> None:
+        self._root = root
+
+    def describe(self) -> str:
+        return "take proc, sys and dev out of the view of the host's tree"
+
+    def run(self, child: Child) -> None:
+        for name in ("proc", "sys", "dev"):
+            try:
+                mount.umount2(f"{self._root}/{name}", mount.MNT_DETACH)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # nothing is mounted there
+                    raise
 
 
 class Become(Step):
