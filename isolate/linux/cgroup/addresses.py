@@ -21,7 +21,7 @@ from isolate.linux.cgroup.files import CgroupError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from isolate.linux.bpf import Instruction
 
@@ -45,7 +45,6 @@ _HOOKS = {
     1: (bpf.CGROUP_INET4_BIND, bpf.CGROUP_INET4_CONNECT, bpf.CGROUP_UDP4_SENDMSG),
     4: (bpf.CGROUP_INET6_BIND, bpf.CGROUP_INET6_CONNECT, bpf.CGROUP_UDP6_SENDMSG),
 }
-ATTACH_TYPES = (*_HOOKS[1], *_HOOKS[4])
 
 
 def words(packed: bytes) -> Words:
@@ -53,12 +52,15 @@ def words(packed: bytes) -> Words:
     return struct.unpack(f"={len(packed) // 4}I", packed)
 
 
-def restrict(directory: str, addresses: Sequence[bytes]) -> None:
+def restrict(directory: str, addresses: Sequence[bytes], *, spare: Collection[int] = ()) -> None:
     """Hold a version 2 group to these packed addresses, the first of each family its primary.
 
-    A family of which there is none is refused. Raises CgroupError.
+    A family of which there is none is refused, but for those in `spare` (the bytes of their
+    addresses, 4 and 16), which are left alone. Raises CgroupError.
     """
     for size, hooks in _HOOKS.items():
+        if 4 * size in spare:
+            continue
         own = [words(address) for address in addresses if len(address) == 4 * size]
         programs = (_bind(own, size), _connect(own, size), _sendmsg(own, size))
         for hook, program in zip(hooks, programs, strict=True):
@@ -79,13 +81,14 @@ def mark(directory: str, value: int) -> None:
     _attach(directory, bpf.PROG_TYPE_CGROUP_SOCK, hook, bpf.pack(code), _MARK_NAME)
 
 
-def restricted(directory: str) -> bool:
+def restricted(directory: str, *, spare: Collection[int] = ()) -> bool:
     """Whether programs of `restrict` are attached to the group at every hook. Raises OSError."""
+    wanted = [hook for size, hooks in _HOOKS.items() if 4 * size not in spare for hook in hooks]
     group = bpf.open_group(directory)
     try:
         return all(
             any(bpf.name_of(number) == PROGRAM_NAME for number in bpf.query(group, hook))
-            for hook in ATTACH_TYPES
+            for hook in wanted
         )
     finally:
         os.close(group)
