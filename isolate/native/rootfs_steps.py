@@ -94,7 +94,14 @@ class AttachOwnBind(AttachRoot):
     def open(self, prepared: Mapping[str, int]) -> int:
         descriptor = mount.open_tree_clone(self._source, recursive=True)
         attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOSUID
-        mount.mount_setattr("", at=descriptor, set_attributes=attributes, recursive=True)
+        # A copy of a shared mount is its peer: what is unmounted below it would go from the host.
+        mount.mount_setattr(
+            "",
+            at=descriptor,
+            set_attributes=attributes,
+            propagation=mount.MS_PRIVATE,
+            recursive=True,
+        )
         return descriptor
 
 

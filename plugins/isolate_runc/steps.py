@@ -93,6 +93,10 @@ class Stage(Step):
         os.close(cover)
         for prepared, name in self._places:
             target = f"{self._path}/{name}"
+            # A copy of a shared mount is its peer: what happens below would happen on the host.
+            mount.mount_setattr(
+                "", at=child.prepared[prepared], propagation=mount.MS_PRIVATE, recursive=True
+            )
             if stat.S_ISDIR(os.fstat(child.prepared[prepared]).st_mode):
                 os.mkdir(target, 0o711)
             else:
