@@ -35,8 +35,8 @@ U64 = st.integers(0, 2**64 - 1)
 
 def holds(argument: dict[str, Any], value: int) -> bool:
     if argument["op"] == "SCMP_CMP_MASKED_EQ":
-        return value & int(argument["value"]) == argument["valueTwo"]
-    same = value == argument["value"]
+        return value & int(argument["value"]) == int(argument["valueTwo"])
+    same = value == int(argument["value"])
     return same if argument["op"] == "SCMP_CMP_EQ" else not same
 
 
