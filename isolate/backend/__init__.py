@@ -1,5 +1,14 @@
 """What a backend is: the ABC, its value types, and the features that it can promise."""
 
+from isolate.backend.abilities import (
+    ExecContext,
+    Executes,
+    Measures,
+    OpensRoot,
+    Pauses,
+    Stats,
+    Updates,
+)
 from isolate.backend.base import API_VERSION, Backend
 from isolate.backend.features import FEATURES, required, waivable
 from isolate.backend.types import (
@@ -18,12 +27,19 @@ __all__ = [
     "FEATURES",
     "Backend",
     "Context",
+    "ExecContext",
+    "Executes",
     "ExitStatus",
     "Handle",
+    "Measures",
+    "OpensRoot",
+    "Pauses",
     "Plan",
     "PlanStep",
     "Problem",
     "ReceiptRow",
+    "Stats",
+    "Updates",
     "Usage",
     "required",
     "waivable",

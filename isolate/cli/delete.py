@@ -17,8 +17,8 @@ def delete(
     root: RootOption = None,
 ) -> None:
     """Delete containers and all that they left."""
-    from isolate.runtime.control import delete as remove
     from isolate.runtime.stores import open_store
+    from isolate.supervisor.control import delete as remove
 
     store = open_store(root)
     for id in ids:

@@ -96,10 +96,15 @@ RUN_OPTIONS = (
     _switch("--interactive", "-i", negative="--no-stdin", help="pass standard input on (default)"),
     _switch("--tty", "-t", help="give the program a terminal"),
     _switch("--init", help="run a small init as pid 1"),
+    _switch("--detach", "-d", help="run in the background and print the id; see `isolate logs`"),
+    _value("--restart", metavar="no|on-failure[:N]|always", help="with -d: run it again"),
+    _value("--log-size", metavar="SIZE", help="with -d: bytes of output that are kept (16M)"),
     _switch("--dry-run", help="say what would be done, and do nothing"),
     _value("--root", metavar="DIR", help="state directory; also ISOLATE_ROOT"),
 )
 
+_NOT_OF_CREATE = ("detach", "dry_run", "result_json")
+CREATE_OPTIONS = tuple(row for row in RUN_OPTIONS if row.dest not in _NOT_OF_CREATE)
 EXPLAIN_OPTIONS = (*RUN_OPTIONS, _switch("--json", help="print JSON"))
 
 

@@ -14,8 +14,11 @@ def ps(*, json: JsonOption = False, root: RootOption = None) -> None:
     """List the containers of the state directory."""
     from isolate.runtime.inspect import containers
     from isolate.runtime.stores import open_store
+    from isolate.supervisor.client import ensure
 
-    rows = containers(open_store(root))
+    store = open_store(root)
+    ensure(store)
+    rows = containers(store)
     if json:
         print_json([_short(row) for row in rows])
         return

@@ -30,6 +30,15 @@ def command(values: dict[str, Any]) -> int:
         print_plan(backend.explain(spec), sys.stdout)
         return 0
     store = open_store(values.get("root"))
+    if values.get("detach"):
+        from isolate.supervisor.launch import run_detached
+
+        print(run_detached(store, backend, spec, values))
+        return 0
+    for flag in ("restart", "log_size"):
+        if flag in values:
+            name = "--" + flag.replace("_", "-")
+            raise SpecError(name, "is for containers in the background", hint="add --detach")
     result = run(backend, spec, store, id=values.get("name"))
     if "result_json" in values:
         write_result(result, values["result_json"])

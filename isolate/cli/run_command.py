@@ -21,6 +21,15 @@ def _run(values: dict[str, Any]) -> int:
     return hot.command(values)
 
 
+def _create(values: dict[str, Any]) -> int:
+    from isolate.runtime.stores import open_store
+    from isolate.supervisor.launch import create
+
+    spec, backend = hot.prepare(values)
+    print(create(open_store(values.get("root")), backend, spec, values))
+    return 0
+
+
 def _explain(values: dict[str, Any]) -> int:
     spec, backend = hot.prepare(values)
     plan = backend.explain(spec)

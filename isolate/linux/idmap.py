@@ -37,6 +37,19 @@ def parse(text: str) -> list[Range]:
     return [(int(row[0]), int(row[1]), int(row[2])) for row in rows if len(row) == 3]
 
 
+def root_of(pid: int) -> tuple[int, int]:
+    """The user and group, as this process counts them, that are 0 for a process; 65534 if none.
+
+    Raises OSError.
+    """
+    found = []
+    for name in ("uid_map", "gid_map"):
+        with open(f"/proc/{pid}/{name}", encoding="ascii") as file:
+            first = outside(parse(file.read()), 0)
+        found.append(65534 if first is None else first)
+    return found[0], found[1]
+
+
 def _write(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:

@@ -17,6 +17,7 @@ _PIDFD_INFO_EXIT = 1 << 3
 
 # proc_pid_stat(5), counted from the field after the command's name.
 _STATE, _PPID, _THREADS, _START_TIME = 0, 1, 17, 19
+STATE, USER_TICKS, SYSTEM_TICKS, START_TIME, RESIDENT_PAGES, EXIT_CODE = 0, 11, 12, 19, 21, 49
 
 _pidfd_send_signal = syscall("pidfd_send_signal", c_int, c_int, c_void_p, c_uint)
 
@@ -69,6 +70,14 @@ def alive(pid: int, start_time: int) -> bool:
         return False
     # A leader that called pthread_exit(3) is a zombie too, while its threads run on.
     return fields[_STATE] not in (b"Z", b"X") or int(fields[_THREADS]) > 1
+
+
+def stat_fields(pid: int) -> list[bytes] | None:
+    """The fields of proc_pid_stat(5) from the state on; None where there is no such process."""
+    try:
+        return _stat(pid)
+    except ProcessLookupError:
+        return None
 
 
 def open_pidfd(pid: int, start_time: int) -> int:

@@ -5,25 +5,31 @@ from __future__ import annotations
 import os
 import time
 
+from isolate.backend.abilities import Measures, OpensRoot, Pauses, Stats, Updates
 from isolate.backend.base import Backend
 from isolate.backend.types import ExitStatus, Handle, Usage
-from isolate.errors import StateError
-from isolate.linux import process, signals
-from isolate.native import launcher
+from isolate.errors import StateError, UnsupportedError
+from isolate.linux import idmap, process, signals
+from isolate.native import launcher, remains
 from isolate.native.limits import group_of
+from isolate.native.limits import update as update_limits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from isolate.linux.cgroup import Group
+    from isolate.spec.model import Limits
+
 DIRECTORY = "directory"
 OWN_PIDS = "own_pids"  # the first process is pid 1 of a namespace: its end is everyone's
 
 _KILLED_BY = "killed_by"
+_PAUSE = 0.01  # seconds between looks at a zombie of another process
 _PATIENCE = 10.0  # seconds in which SIGKILL must have worked
 
 
-class NativeBackend(Backend):
+class NativeBackend(Backend, Pauses, Updates, Measures, OpensRoot):
     """A backend that launches the program itself. `Handle.data` says where its traces are."""
 
     def start(self, handle: Handle) -> None:
@@ -35,19 +41,17 @@ class NativeBackend(Backend):
         try:
             pidfd = process.open_pidfd(pid, start_time)
         except ProcessLookupError:
-            _unknown(handle)
+            return self._explained(handle, _kept(handle) or _unknown(handle))
         try:
             if not process.wait_pidfd(pidfd, timeout):
                 return None
-            status = _reap(pid, pidfd)
+            status = _how_it_ended(handle, pidfd)
+            while status is None and timeout is None:  # until its parent has reaped it
+                time.sleep(_PAUSE)
+                status = _how_it_ended(handle, pidfd)
         finally:
             os.close(pidfd)
-        reported = launcher.ended(pid, start_time)
-        if status is None and reported is None:
-            _unknown(handle)
-        return self._explained(
-            handle, ExitStatus.from_wait(reported if reported is not None else status or 0)
-        )
+        return None if status is None else self._explained(handle, status)
 
     def status(self, handle: Handle) -> str:
         pid, start_time = first_process(handle)
@@ -99,6 +103,50 @@ class NativeBackend(Backend):
             io_write_bytes=used.io_write_bytes,
         )
 
+    def pause(self, handle: Handle) -> None:
+        _grouped(handle).freeze()
+
+    def resume(self, handle: Handle) -> None:
+        _grouped(handle).thaw()
+
+    def update(self, handle: Handle, limits: Limits) -> None:
+        update_limits(_grouped(handle), limits)
+
+    def stats(self, handle: Handle) -> Stats:
+        group = group_of(handle)
+        if group is None:
+            return Stats()
+        used = group.usage()
+        return Stats(
+            cpu_user_seconds=used.cpu_user_seconds,
+            cpu_system_seconds=used.cpu_system_seconds,
+            memory_bytes=used.memory_bytes,
+            memory_peak_bytes=used.memory_peak_bytes,
+            pids=used.pids,
+            io_read_bytes=used.io_read_bytes,
+            io_write_bytes=used.io_write_bytes,
+            pressure=used.pressure,
+        )
+
+    def processes(self, handle: Handle) -> list[int]:
+        group = group_of(handle)
+        if group is not None:
+            return sorted(group.pids())
+        pid, _start_time = first_process(handle)
+        return [pid, *process.descendants(pid)]
+
+    def open_root(self, handle: Handle) -> tuple[int, int, int]:
+        pid, start_time = first_process(handle)
+        try:
+            descriptor = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+            owner, group = idmap.root_of(pid)
+        except OSError as error:
+            raise StateError(f"container {handle.id} can't be entered: {error.strerror}") from None
+        if process.alive(pid, start_time):  # what was opened is that very process's
+            return descriptor, owner, group
+        os.close(descriptor)
+        raise StateError(f"container {handle.id} has ended")
+
     def _effective(self, handle: Handle, target: int, signal: int) -> int:
         """The kernel drops a signal to a pid 1 that has no handler for it, even one from outside.
 
@@ -118,7 +166,7 @@ class NativeBackend(Backend):
         if status.signal != signals.SIGKILL:
             return status
         try:
-            with open(f"{handle.data[DIRECTORY]}/{_KILLED_BY}", encoding="ascii") as file:
+            with open(f"{handle.data.get(DIRECTORY)}/{_KILLED_BY}", encoding="ascii") as file:
                 return ExitStatus(signal=int(file.read()))
         except OSError:
             return status
@@ -138,12 +186,44 @@ def _unknown(handle: Handle) -> NoReturn:
     )
 
 
-def _reap(pid: int, pidfd: int) -> int | None:
-    """The wait status: of our child, or of another's where the kernel tells (Linux 6.15)."""
+def _grouped(handle: Handle) -> Group:
+    """The container's cgroups. Raises UnsupportedError where it has none."""
+    group = group_of(handle)
+    if group is None:
+        raise UnsupportedError(
+            f"container {handle.id} has no cgroups",
+            hint="`isolate doctor` says what is delegated to this user",
+        )
+    return group
+
+
+def _how_it_ended(handle: Handle, pidfd: int) -> ExitStatus | None:
+    """How an ended process ended; None where only its parent, another process, can know yet.
+
+    Our child isn't reaped here but by `delete`: until somebody has recorded how it ended, the
+    kernel keeps it. Of another's child the kernel tells once it is reaped (Linux 6.15).
+    """
+    pid, start_time = first_process(handle)
+    reported = launcher.ended(pid, start_time)
+    if reported is not None:
+        return ExitStatus.from_wait(reported)
+    zombie = process.stat_fields(pid) is not None  # asked first: it may be reaped at any moment
     try:
-        return os.waitpid(pid, 0)[1]
+        status = remains.peek(pid)
     except ChildProcessError:
-        return process.exit_info(pidfd)
+        status = process.exit_info(pidfd)
+    if status is not None:
+        return ExitStatus.from_wait(status)
+    return _kept(handle) or (None if zombie else _unknown(handle))
+
+
+def _kept(handle: Handle) -> ExitStatus | None:
+    """How it ended, as the container's directory has it."""
+    directory = handle.data.get(DIRECTORY)
+    if directory is None:
+        return None
+    status = remains.wait_status(str(directory), *first_process(handle))
+    return None if status is None else ExitStatus.from_wait(status)
 
 
 def _send(pid: int, start_time: int | None, signal: int) -> None:

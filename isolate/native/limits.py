@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from isolate.errors import HostError, LaunchError
+from isolate.errors import HostError, LaunchError, UnsupportedError
 from isolate.linux import cgroup, process
 from isolate.linux.cgroup import CgroupError, Group
 from isolate.linux.cgroup.knobs import cpu_list
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from isolate.backend.types import Context, Handle, ReceiptRow
     from isolate.linux.cgroup.devices import Rule
     from isolate.native.step import Child
-    from isolate.spec.model import Device, Spec
+    from isolate.spec.model import Device, Limits, Spec
 
 CGROUP_PREFIX = "cgroup."  # keys of Handle.data that hold the container's cgroup directories
 
@@ -104,6 +104,25 @@ def prepare(spec: Spec, context: Context) -> Group | None:
         raise LaunchError(f"a limit can't be set: {error}", hint=_limit_hint(error)) from None
     context.checkpoint("cgroup.limited")
     return group
+
+
+def update(group: Group, limits: Limits) -> None:
+    """Change the limits that are said. Raises UnsupportedError."""
+    try:
+        group.set_limits(
+            memory=limits.memory,
+            swap=limits.memory_swap,
+            cpus=limits.cpus,
+            cpu_weight=limits.cpu_weight,
+            cpuset=limits.cpuset,
+            pids=limits.pids,
+            io={row.device: _rates(row) for row in limits.io},
+        )
+    except CgroupError as error:
+        raise UnsupportedError(
+            f"a limit can't be changed: {error}",
+            hint="a limit of a kind that the container was made without can't be added",
+        ) from None
 
 
 def _guards(spec: Spec) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from isolate.backend.types import Handle
 from isolate.errors import IsolateError, StateError
 from isolate.plugins import load
+from isolate.runtime import exits
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,16 +27,24 @@ def containers(store: Store) -> list[dict[str, Any]]:
 
 
 def describe(entry: Entry) -> dict[str, Any]:
-    """One container: its record, and `status`: creating, created, running, paused, stopped, or
-    stale when the process that ran it is gone (`isolate gc` removes it)."""
+    """One container: its record, `exit` where it is detached and has ended, and `status`.
+
+    That is creating, created, running, paused, stopped, restarting, or stale when the process that
+    ran it is gone (`isolate gc` removes it).
+    """
     record = entry.read_record()
+    record["exit"] = exits.read(entry.directory) if record.get("detached") else None
     record["status"] = _status(entry, record)
     return record
 
 
 def _status(entry: Entry, record: dict[str, Any]) -> str:
-    if not entry.owner_alive():
+    if record["exit"] is not None:
+        return "stopped"
+    if not entry.owner_alive() and not entry.kept():
         return "stale"
+    if record.get("status") == "restarting":
+        return "restarting"
     if record.get("handle") is None:
         return str(record.get("status", "creating"))
     try:

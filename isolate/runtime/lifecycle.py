@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 
     from isolate.backend.base import Backend
     from isolate.backend.types import ExitStatus, Usage
-    from isolate.state import Entry, Store
+
+    Stdio = tuple[int, int, int] | Callable[[str], tuple[int, int, int]]
+    from isolate.state import Entry, Journal, Store
 
 
 class Container:
@@ -88,6 +90,11 @@ class Container:
         return self._reserved.directory
 
     @property
+    def journal(self) -> Journal:
+        """What was made for the container."""
+        return self._reserved.journal
+
+    @property
     def _reserved(self) -> Entry:
         if self._entry is None:
             raise IsolateError("the container has not been created")
@@ -103,10 +110,13 @@ class Container:
 
     def create(
         self,
-        stdio: tuple[int, int, int] = (0, 1, 2),
+        stdio: Stdio = (0, 1, 2),
         on_console: Callable[[int], None] | None = None,
     ) -> None:
-        """Make the container, ready to start. On failure nothing is left."""
+        """Make the container, ready to start. On failure nothing is left.
+
+        `stdio` are the program's streams, or makes them, given the container's directory.
+        """
         if not self._admitted:
             self.admit()
         self.checkpoint("reserve")
@@ -117,15 +127,13 @@ class Container:
             self.delete()
             raise
 
-    def _create(
-        self, stdio: tuple[int, int, int], on_console: Callable[[int], None] | None
-    ) -> None:
+    def _create(self, stdio: Stdio, on_console: Callable[[int], None] | None) -> None:
         self.record("creating")
         self._make(stdio, on_console)
 
     def recreate(
         self,
-        stdio: tuple[int, int, int] = (0, 1, 2),
+        stdio: Stdio = (0, 1, 2),
         on_console: Callable[[int], None] | None = None,
     ) -> None:
         """Make a stopped container anew, with the writable layer that it had. Raises IsolateError;
@@ -138,7 +146,7 @@ class Container:
         self._drop_root()
         self._make(stdio, on_console)
 
-    def _make(self, stdio: tuple[int, int, int], on_console: Callable[[int], None] | None) -> None:
+    def _make(self, stdio: Stdio, on_console: Callable[[int], None] | None) -> None:
         self.checkpoint("root")
         root = rootfs.prepare(self.spec.root.source)
         self._root_hold = root.hold()
@@ -149,7 +157,7 @@ class Container:
             root=root,
             journal=self._reserved.journal,
             claim_ids=self._claim_ids,
-            stdio=stdio,
+            stdio=stdio if isinstance(stdio, tuple) else stdio(self.directory),
             waived=self.waived,
             attached=self.attached,
             on_console=on_console,

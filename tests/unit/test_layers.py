@@ -18,6 +18,7 @@ LAYERS = (
     {"rootfs", "plugins", "state"},
     {"native"},
     {"runtime"},
+    {"supervisor"},
     {"isolate"},  # isolate/__init__.py, the Python API
     {"cli"},
     {"__main__"},
