@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 
 from isolate.errors import HostError, LaunchError
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 ROOT = "root"
 CONFIG = "config.json"
 _VERSION = "1.0.2"  # crun before 1.9 takes no later one; nothing later is in these documents
+
+_PLAIN = {f"r{word}": word for word in ("ro", "nosuid", "nodev", "noexec")}
 
 
 class Bundle:
@@ -80,6 +81,7 @@ class Bundle:
         )
         add_devices(made, self._spec, self._place)
         made["ociVersion"] = _VERSION
+        flatten_options(made, self._place)
         self._write(made)
 
     def _open_binds(self) -> list[Bind]:
@@ -106,6 +108,8 @@ class Bundle:
         return User(account.uid, account.gid, groups, account.home)
 
     def _write(self, made: dict[str, Any]) -> None:
+        import json
+
         path = f"{self._context.directory}/{CONFIG}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
@@ -124,6 +128,14 @@ def stage_sources(spec: Spec, place: str) -> Spec:
         else:
             mounts.append(mount)
     return spec.replace(mounts=tuple(mounts), devices=())
+
+
+def flatten_options(config: dict[str, Any], place: str) -> None:
+    """What comes from the stage has its attributes on all that is mounted below already; so the
+    plain options do, and crun can't show a single file with the recursive ones."""
+    for mount in config["mounts"]:
+        if str(mount["source"]).startswith(f"{place}/"):
+            mount["options"] = [_PLAIN.get(option, option) for option in mount["options"]]
 
 
 def add_devices(config: dict[str, Any], spec: Spec, place: str) -> None:

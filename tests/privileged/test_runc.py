@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,8 +14,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    import subprocess
-
     from tests.support.command import Isolate
 
 pytestmark = [pytest.mark.needs("root")]
@@ -156,6 +155,16 @@ def test_volumes(run: Runner, tmp_path: Path) -> None:
     assert run.out("cat /one", "-v", f"{tmp_path}/file:/one:ro") == "content"
 
 
+def test_what_is_mounted_below_a_volume_is_as_read_only(run: Runner, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "below").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "below", f"{tmp_path}/below"], check=True)
+    try:
+        assert "Read-only" in run("touch /v/below/x", "-v", f"{tmp_path}:/v:ro").stderr
+    finally:
+        subprocess.run(["umount", f"{tmp_path}/below"], check=True)
+
+
 def test_a_volume_with_owners_through_the_map(run: Runner, tmp_path: Path) -> None:
     assert run.out("touch /v/made && stat -c %u /v", "-v", f"{tmp_path}:/v:idmap") == "0"
     assert (tmp_path / "made").stat().st_uid == 0
@@ -221,7 +230,7 @@ def test_limits_are_read_back(run: Runner, tmp_path: Path) -> None:
 
 @pytest.mark.needs("cgroup:memory")
 def test_the_memory_limit_ends_the_program(run: Runner) -> None:
-    done = run("exec tail -c 200M /dev/zero", "--memory=32M")
+    done = run("exec python3 -c 'bytearray(b\"x\") * (200 << 20)'", "--memory=32M")
     assert done.returncode == 128 + signal.SIGKILL
     assert "memory limit" in done.stderr
 
