@@ -44,7 +44,7 @@ def section(
         made["cgroupsPath"] = cgroups_path
     if spec.sysctl:
         made["sysctl"] = dict(spec.sysctl)
-    nodes = [_node(device, f"devices[{n}]") for n, device in enumerate(spec.devices)]
+    nodes = [node_of(device, f"devices[{n}]") for n, device in enumerate(spec.devices)]
     if nodes:
         made["devices"] = [node for node, _access in nodes]
     made["resources"] = _resources(spec, nodes, cgroup2=cgroup2)
@@ -57,7 +57,7 @@ def section(
     return made
 
 
-def _node(device: Device, path: str) -> tuple[dict[str, Any], str]:
+def node_of(device: Device, path: str) -> tuple[dict[str, Any], str]:
     """A device as OCI has it, by its numbers; and the access that is asked."""
     try:
         found = os.stat(device.path)
