@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from isolate.spec.model import Rlimit
 
+_NAME_WIDTH = 26  # of the first column of proc_pid_limits(5), whose names hold spaces
 _CAPABILITY_LINES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 
 
@@ -149,14 +150,14 @@ def _names(mask: int) -> str:
 
 
 def rlimits(pid: int, asked: dict[str, Rlimit]) -> list[ReceiptRow]:
-    """The limits per process, as prlimit(2) reads them."""
+    """The limits per process; proc_pid_limits(5)."""
     if not asked:
         return []
-    import resource
-
+    # Not prlimit(2): of a process of another user it needs CAP_SYS_RESOURCE.
+    lines = _read(f"/proc/{pid}/limits").splitlines()[1:]  # in the order of their numbers
     rows = []
     for name, limit in asked.items():
-        soft, hard = resource.prlimit(pid, RLIMITS[name])
+        soft, hard = (_bound(word) for word in lines[RLIMITS[name]][_NAME_WIDTH:].split()[:2])
         rows.append(
             row(
                 "process.rlimits",
@@ -167,6 +168,10 @@ def rlimits(pid: int, asked: dict[str, Rlimit]) -> list[ReceiptRow]:
             )
         )
     return rows
+
+
+def _bound(word: str) -> int:
+    return -1 if word == "unlimited" else int(word)
 
 
 def oom_score_adj(pid: int, asked: int) -> ReceiptRow:
