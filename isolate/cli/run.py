@@ -92,6 +92,7 @@ def print_plan(plan: Plan, out: Any) -> None:
         out.write(f"{number:3}  {step.name}: {step.what}\n")
     for feature in plan.unsupported:
         out.write(f"  !  {feature}: can't be honoured here\n")
+    out.flush()  # here, so that a reader that went away is noticed while it can be said
 
 
 def write_result(result: Result, path: str) -> None:
@@ -158,6 +159,9 @@ def guarded(values: dict[str, Any]) -> int:
         return error.exit_status
     except KeyboardInterrupt:
         return 128 + 2
+    except BrokenPipeError:  # the plan's reader went away
+        sys.stdout = None  # type: ignore[assignment] # nothing is left to flush to
+        return 128 + 13
     except MemoryError:
         say_error("isolate itself ran out of memory", None)
         return EXIT_FAILURE
