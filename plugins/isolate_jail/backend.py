@@ -76,6 +76,13 @@ class JailBackend(NativeBackend):
         granted = _ROOT_ONLY if os.geteuid() == 0 else frozenset()
         return (_ALWAYS - missing) | granted | limits.promised()
 
+    def validate(self, spec: Spec) -> None:
+        jail = _parameters(spec)
+        settings.refuse(spec, jail, root=os.geteuid() == 0)
+        net = settings.network(spec, jail, root=os.geteuid() == 0)
+        settings.views(spec, jail, net)
+        rights.capability_mask(spec, jail, shared_network=net.shared)
+
     def explain(self, spec: Spec) -> Plan:
         jail = _parameters(spec)
         settings.refuse(spec, jail, root=os.geteuid() == 0)

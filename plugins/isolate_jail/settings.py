@@ -109,6 +109,8 @@ def views(spec: Spec, jail: Jail, net: Network) -> frozenset[str]:
     kinds = {jail[name] for name in ("sysvmsg", "sysvsem", "sysvshm")}
     if kinds >= {"inherit", "new"}:
         raise SpecError(f"{PATH}.sysvmsg", "one IPC namespace holds all three: inherit or new")
+    if not jail["mount.procfs"]:
+        chosen.discard("time")  # its clocks are set by /proc/self/timens_offsets
     if "inherit" in kinds:
         chosen.discard("ipc")
     return frozenset(chosen)
