@@ -9,6 +9,7 @@ from isolate.linux import namespaces, signals
 from isolate.native import child as first
 from isolate.native.channel import pair
 from isolate.native.failure import from_child
+from isolate.native.identity_steps import DieWithLauncher
 from isolate.native.rootfs_steps import PrivatePropagation
 from isolate_runc import cgroups
 from isolate_runc.steps import Become, OwnCgroup, Unmount
@@ -59,7 +60,11 @@ def run(
         pid, pidfd = namespaces.clone(namespaces.CLONE_NEWNS)
         if pid == 0:
             ours.close()
-            first.run([*view(), *extra, Become(argv, stdio)], theirs, dict(prepared or {}))
+            first.run(
+                [DieWithLauncher(), *view(), *extra, Become(argv, stdio)],
+                theirs,
+                dict(prepared or {}),
+            )
     finally:
         signals.set_mask(mask)
         theirs.close()

@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 
-from isolate.linux import descriptors, mount, prctl, signals
+from isolate.linux import descriptors, mount, signals
 from isolate.native.step import Step, StepError
 
 TYPE_CHECKING = False
@@ -146,8 +146,5 @@ class Become(Step):
         descriptors.move_to_stdio(self._stdio)
         descriptors.cloexec_from(3)
         signals.reset_all()
-        prctl.set_pdeathsig(signals.SIGKILL)
-        if child.channel.is_closed():
-            raise StepError("the launcher is gone")
         # Not our environment: runtimes read LISTEN_FDS, NOTIFY_SOCKET and others from theirs.
         os.execve(self._argv[0], self._argv, {"PATH": os.defpath, "LANG": "C.UTF-8"})
