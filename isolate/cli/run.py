@@ -160,7 +160,7 @@ def guarded(values: dict[str, Any]) -> int:
     except KeyboardInterrupt:
         return 128 + 2
     except BrokenPipeError:  # the plan's reader went away
-        sys.stdout = None  # type: ignore[assignment] # nothing is left to flush to
+        sys.stdout = None  # nothing is left to flush to
         return 128 + 13
     except MemoryError:
         say_error("isolate itself ran out of memory", None)
