@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 
 from isolate.linux.resolve import open_in_root
 from isolate.native.step import StepError
@@ -46,6 +47,8 @@ def _rows(root: int, path: str, columns: int) -> list[list[str]]:
             return []
         raise
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return []
         text = os.read(descriptor, _LARGEST).decode("utf-8", "surrogateescape")
     finally:
         os.close(descriptor)
