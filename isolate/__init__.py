@@ -10,25 +10,42 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from isolate import aio
+    from isolate.api.result import ProgramError, Result
+    from isolate.api.run import run
     from isolate.errors import IsolateError
     from isolate.hookspecs import hookimpl
     from isolate.spec.model import Spec
 
 __version__ = "0.1.0"
 
-__all__ = ["IsolateError", "Spec", "__version__", "hookimpl"]
+__all__ = [
+    "IsolateError",
+    "ProgramError",
+    "Result",
+    "Spec",
+    "__version__",
+    "aio",
+    "hookimpl",
+    "run",
+]
 
 _HOMES = {
     "IsolateError": "isolate.errors",
+    "ProgramError": "isolate.api.result",
+    "Result": "isolate.api.result",
+    "run": "isolate.api.run",
     "Spec": "isolate.spec.model",
     "hookimpl": "isolate.hookspecs",
 }
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
+    if name == "aio":
+        return importlib.import_module("isolate.aio")
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'isolate' has no attribute {name!r}")
-    import importlib
-
     return getattr(importlib.import_module(home), name)

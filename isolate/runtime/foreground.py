@@ -45,11 +45,14 @@ class Foreground:
         signal_fd: int,
         timeout: float | None,
         output_limit: int | None = None,
+        cancel_fd: int = -1,
     ) -> None:
+        """`cancel_fd` ends the program when it becomes readable or its peer goes away."""
         self._backend = backend
         self._handle = handle
         self._signal_fd = signal_fd
         self._deadline = None if timeout is None else time.monotonic() + timeout
+        self._cancel_fd = cancel_fd
         self._budget = Budget(output_limit)
         self._relays: list[Relay] = []
         self._output: list[Relay] = []
@@ -98,6 +101,8 @@ class Foreground:
         poll.register(self._signal_fd, select.POLLIN)
         if pidfd is not None:
             poll.register(pidfd, select.POLLIN)
+        if self._cancel_fd >= 0:
+            poll.register(self._cancel_fd, select.POLLIN)
         for relay in self._relays:
             for descriptor, events in relay.interests():
                 poll.register(descriptor, events)
@@ -107,6 +112,9 @@ class Foreground:
                 relay.act()
         if self._signal_fd in ready:
             self._forward()
+        if self._cancel_fd in ready:
+            self._cancel_fd = -1
+            self._backend.kill(self._handle, signals.SIGKILL, everyone=True)
         self._check_limits()
         if pidfd is None or pidfd in ready:
             status = self._backend.wait(self._handle, 0)

@@ -32,12 +32,14 @@ def run(
     *,
     id: str | None = None,
     stdio: tuple[int, int, int] = (0, 1, 2),
+    cancel_fd: int = -1,
     checkpoint: Callable[[str], None] = lambda _name: None,
 ) -> Result:
     """Run the program of `spec` to its end, forwarding signals, and delete the container.
 
     Raises IsolateError where isolate fails or the program can't be executed; whatever happens,
-    nothing is left behind. Call it from the main thread: signals are taken while it runs.
+    nothing is left behind. When `cancel_fd` becomes readable or its peer goes away, the program is
+    killed. Call it from the main thread: signals are taken while it runs.
     """
     container = Container(backend, spec, store, id=id)
     container.admit()
@@ -53,7 +55,7 @@ def run(
 
     container.checkpoint = interruptible
     try:
-        return _Streams(spec, stdio).run(container, signal_fd)
+        return _Streams(spec, stdio).run(container, signal_fd, cancel_fd)
     finally:
         os.close(signal_fd)
         signals.set_mask(mask)
@@ -70,7 +72,7 @@ class _Streams:
         self._master = -1
         self._raw: RawTerminal | None = None
 
-    def run(self, container: Container, signal_fd: int) -> Result:
+    def run(self, container: Container, signal_fd: int, cancel_fd: int) -> Result:
         """Create, start, wait, delete."""
         try:
             container.create(self._given(), self._take_console)
@@ -81,6 +83,7 @@ class _Streams:
                 signal_fd=signal_fd,
                 timeout=self._spec.limits.timeout,
                 output_limit=self._spec.limits.output,
+                cancel_fd=cancel_fd,
             )
             self._connect(foreground)
             container.checkpoint("start")

@@ -18,8 +18,10 @@ LAYERS = (
     {"rootfs", "plugins", "state"},
     {"native"},
     {"runtime"},
-    {"supervisor"},
-    {"isolate"},  # isolate/__init__.py, the Python API
+    {"supervisor", "helper"},
+    {"api"},
+    {"aio"},
+    {"isolate"},  # isolate/__init__.py, the names of the Python API
     {"cli"},
     {"__main__"},
 )

@@ -1,0 +1,4 @@
+"""The Python API: `isolate.run` and `isolate.Sandbox`, for programs that run what they don't trust.
+
+Safe from threads; containers are launched by a helper process (see isolate.helper).
+"""

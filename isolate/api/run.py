@@ -1,0 +1,119 @@
+"""`isolate.run`: one program in a container, to its end."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from isolate.api.options import make_spec
+from isolate.api.result import from_json
+from isolate.api.streams import Streams
+from isolate.helper.client import HELPER, answer
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from isolate.api.options import Options
+    from isolate.api.result import Result
+
+DEFAULT_BACKEND = "namespaces"
+CAPTURED = 16 << 20  # bytes of output kept in memory, unless `max_output` says otherwise
+
+
+def run(
+    args: Sequence[str],
+    *,
+    backend: str = DEFAULT_BACKEND,
+    timeout: float | None = None,
+    stdin: bytes = b"",
+    capture: bool = True,
+    id: str | None = None,
+    root: str | None = None,
+    **options: Unpack[Options],
+) -> Result:
+    r"""Run a program in a fresh container and wait for its end.
+
+    Args:
+        args: the program and its arguments; the program is found by PATH inside.
+        backend: the isolation technology; `isolate backends` lists them.
+        timeout: seconds; then every process of the container is killed.
+        stdin: what the program reads.
+        capture: collect what it writes, at most 16 MiB unless `max_output` says otherwise (one
+            byte more ends it); else its output goes where this program's goes.
+        id: the container's id; none is a random one.
+        root: the state directory.
+        options: everything else that a spec says; see `isolate.api.options.Options`.
+
+    Raises IsolateError where the container can't be made or the program can't be executed. A
+    program that fails is no error here: see `Result.check`.
+
+    >>> run(["echo", "hello"]).stdout
+    b'hello\n'
+    >>> run(["sh", "-c", "exit 3"], memory="64M").exit_code
+    3
+    """
+    call = Call(
+        args,
+        options,
+        backend=backend,
+        timeout=timeout,
+        stdin=stdin,
+        capture=capture,
+        id=id,
+        root=root,
+    )
+    with call:
+        return call.wait()
+
+
+class Call:
+    """A running `run`: what both the blocking and the asyncio form wait for."""
+
+    def __init__(
+        self,
+        args: Sequence[str],
+        options: Any,
+        *,
+        backend: str,
+        timeout: float | None,
+        stdin: bytes,
+        capture: bool,
+        id: str | None,
+        root: str | None,
+    ) -> None:
+        if capture and "max_output" not in options:
+            options = {**options, "max_output": CAPTURED}
+        spec = make_spec(args, timeout, options)
+        document = {
+            "backend": backend,
+            "spec": spec.to_dict(),
+            "id": id or f"run-{secrets.token_hex(6)}",
+            "root": root,
+        }
+        self._streams = Streams(stdin, capture=capture)
+        try:
+            self._reply: socket.socket = HELPER.request(document, self._streams.given)
+        except BaseException:
+            self._streams.close()
+            raise
+        self._streams.close_given()
+
+    def wait(self) -> Result:
+        """Serve the streams until the answer is there."""
+        self._streams.serve(self._reply)
+        return from_json(answer(self._reply), *self._streams.collected())
+
+    def cancel(self) -> None:
+        """End the program; `wait` then raises. Safe from other threads."""
+        import socket
+
+        self._reply.shutdown(socket.SHUT_WR)
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, *_exception: object) -> None:
+        self._reply.close()  # before the answer, this ends the program
+        self._streams.close()
