@@ -164,7 +164,7 @@ def _tree(text: str, source: str) -> Node:
             )
             line, column = (_end_of(text)) if at_end else (line, column)
         elif isinstance(error, UnexpectedCharacters):
-            character = text[error.pos_in_stream or 0]
+            character = text[error.pos_in_stream]  # type: ignore[index] # this kind has one
             problem = f"{shown(character)!r} is unexpected"
             problem = "a quote that isn't closed" if character in "\"'" else problem
         raise JailConfError(source, line, column, problem) from None

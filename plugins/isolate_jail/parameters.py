@@ -53,7 +53,8 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
         "U",
         (
             "0: seccomp on unshare, setns and clone's flags, clone3 ENOSYS, no user namespaces by "
-            "user.max_user_namespaces; N: that many, by the same and by the registry"
+            "user.max_user_namespaces; N: that many in the registry, and with enforce_statfs below "
+            "2 that many user namespaces made inside"
         ),
     ),
     (

@@ -254,7 +254,8 @@ def _arguments(jail: Jail) -> list[Rule]:
             if flag & default.CLONE_NAMESPACES:
                 rules.append(Rule(ERRNO | EPERM, ["clone"], [_masked(0, flag, flag)]))
         rules.append(Rule(ERRNO | _ENOSYS, ["clone3"]))
-    return rules
+    # They tell the mount table by other ways; programs go back to the old ones.
+    return [*rules, Rule(ERRNO | _ENOSYS, ["statmount", "listmount"])]
 
 
 def _low(index: int, value: int) -> Condition:

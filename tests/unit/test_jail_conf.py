@@ -205,8 +205,10 @@ def test_hostile_files() -> None:
 
 
 PIECES = st.sampled_from(
-    "a b * { } ; = += , $x ${y} \" ' \\ # // /* */ path persist ip4.addr 10.0.0.1 $name".split()
-    + ["\n", " ", "\t", "\\x4", "vnet;", "a { path = /$name; }", ".include", "jid = 7;"]
+    [
+        *"a b * { } ; = += , $x ${y} \" ' \\ # // /* */ path persist ip4.addr $name".split(),
+        *("\n", " ", "\t", "\\x4", "vnet;", "a { path = /$name; }", ".include", "jid = 7;"),
+    ]
 )
 
 
