@@ -28,6 +28,7 @@ class Choices:
 
     __slots__ = (
         "attach_root",
+        "attached",
         "capabilities",
         "cgroup2",
         "cgroup_entry",
@@ -56,6 +57,7 @@ class Choices:
         stdio: tuple[int, int, int],
         cgroup2: bool,
         cgroup_entry: Entry | None,
+        attached: bool = True,
     ) -> None:
         self.views = views
         self.network = network
@@ -69,6 +71,7 @@ class Choices:
         self.stdio = stdio
         self.cgroup2 = cgroup2
         self.cgroup_entry = cgroup_entry
+        self.attached = attached
 
 
 def plan(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
@@ -117,6 +120,8 @@ def _names(jail: Jail, chosen: Choices) -> list[Step]:
         made.append(identity.Loopback())
         if chosen.network.addresses:
             made.append(steps.Addresses(chosen.network.addresses))
+    if "time" in chosen.views:  # here, where /proc is still the host's and its clocks can be set
+        made.append(identity.TimeNamespace())
     made.append(identity.SessionKeyring())
     return made
 
@@ -145,8 +150,6 @@ def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
         if chosen.cgroup2:
             read_only = mount.MOUNT_ATTR_RDONLY | mounts.SAFE
             made.append(mounts.Filesystem("cgroup2", "/sys/fs/cgroup", read_only))
-    if "time" in chosen.views:
-        made.append(identity.TimeNamespace())
     return made
 
 
@@ -165,7 +168,7 @@ def _rights(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
         identity.DropBounding(chosen.capabilities),
         identity.BecomeUser(may_set_groups=not chosen.single_id),
         identity.Capabilities(chosen.capabilities, dumpable=chosen.rootless),
-        identity.DieWithLauncher(),
+        *([identity.DieWithLauncher()] if chosen.attached else []),
         *([identity.NoNewPrivileges(), *fences] if tight else []),
     ]
 

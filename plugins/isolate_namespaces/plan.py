@@ -108,6 +108,8 @@ def _identity_of_namespaces(chosen: Choices) -> list[Step]:
         steps.append(identity.Hostname(chosen.hostname))
     if "network" in chosen.views:
         steps.append(identity.Loopback())
+    if "time" in chosen.views:  # here, where /proc is still the host's and its clocks can be set
+        steps.append(identity.TimeNamespace())
     steps.append(identity.SessionKeyring())
     return steps
 
@@ -122,8 +124,6 @@ def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
                     "cgroup2", "/sys/fs/cgroup", mount.MOUNT_ATTR_RDONLY | mounts.SAFE
                 )
             )
-    if "time" in chosen.views:
-        steps.append(identity.TimeNamespace())
     return steps
 
 

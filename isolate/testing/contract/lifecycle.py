@@ -148,7 +148,7 @@ class LifecycleContract:
         """A mistake of the user's is told by IsolateError; anything else counts as a bug."""
         for what, document in {
             "a root that isn't there": {"root": {"source": "dir:/contract/no-such-root"}},
-            "a working directory that isn't there": {"process": {"cwd": "/contract/none"}},
+            "a user that isn't there": {"process": {"user": "contract-nobody"}},
             "an option of no such name": {"backend_options": {lab.name: {"contract_none": True}}},
         }.items():
             error = errors_of(lab.run, ["true"], document)

@@ -196,16 +196,22 @@ class Kernel(FeatureContract):
     def ask(self, lab: Lab) -> Document:
         return {
             "mounts": [
-                {"type": "proc", "target": "/contract/proc"},
-                {"type": "mqueue", "target": "/contract/queues"},
+                {"type": "proc", "target": "/contract-proc"},
+                {"type": "mqueue", "target": "/contract-queues"},
             ]
         }
 
     def prove(self, lab: Lab) -> None:
-        lines = lab.ask("emit(read('/proc/self/mountinfo').splitlines())", self.ask(lab))
+        table, status, queues, root = lab.ask(
+            "emit([read('/proc/self/mountinfo'), read('/contract-proc/self/status'),\n"
+            "      os.stat('/contract-queues').st_dev, os.stat('/').st_dev])",
+            self.ask(lab),
+        )
+        hold(status, "there is no proc at /contract-proc")
+        hold(queues != root, "nothing is mounted at /contract-queues")
+        lines = (table or "").splitlines()  # a backend may hide the table
         found = {line.split()[4]: line.partition(" - ")[2].split()[0] for line in lines}
-        same(found.get("/contract/proc"), "proc", "the filesystem at /contract/proc")
-        same(found.get("/contract/queues"), "mqueue", "the filesystem at /contract/queues")
+        same(found.get("/contract-queues", "mqueue"), "mqueue", "the filesystem mounted there")
 
 
 class IdMapped(FeatureContract):

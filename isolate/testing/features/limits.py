@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING
 
 from isolate.testing.features.base import FeatureContract, if_claimed
@@ -10,7 +11,7 @@ from isolate.testing.hold import hold, nothing, same
 from isolate.testing.needs import need
 
 if TYPE_CHECKING:
-    from isolate.testing.lab import Document, Lab, Live, Ran
+    from isolate.testing.lab import Document, Lab, Ran
 
 MIB = 2**20
 
@@ -27,6 +28,16 @@ deadline = time.monotonic() + given[0]
 while time.monotonic() < deadline:
     pass
 emit(time.process_time())
+"""
+
+# Rivals are measured in one window of time, by the clock that every container shares.
+_RIVAL = """
+used = []
+for end in given:
+    while time.time() < end:
+        pass
+    used.append(time.process_time())
+emit(used[1] - used[0])
 """
 
 _FORK = """
@@ -134,20 +145,21 @@ class Weight(FeatureContract):
         os.sched_setaffinity(0, {cpu})  # inherited, where cpuset isn't claimed
         try:
             rivals = [
-                lab.create(lab.script(_SPIN, 1.2), {"limits": {"cpu_weight": weight}}, pin)
+                lab.create(lab.script(_RIVAL, *window), {"limits": {"cpu_weight": weight}}, pin)
+                for window in [_window()]
                 for weight in (10, 1000)
             ]
             for rival in rivals:
                 rival.start()
         finally:
             os.sched_setaffinity(0, allowed)
-        light, heavy = (_spun(rival) for rival in rivals)
+        light, heavy = (float(rival.emitted()) for rival in rivals)
         hold(heavy > 3 * light, f"weights 10 and 1000 got {light:.2f} and {heavy:.2f} s")
 
 
-def _spun(live: Live) -> float:
-    live.wait()
-    return float(live.output().split()[-1])
+def _window() -> tuple[float, float]:
+    """When rivals compete: late enough that both stand ready."""
+    return time.time() + 2.0, time.time() + 2.8
 
 
 class Cpuset(FeatureContract):

@@ -144,7 +144,7 @@ class Rlimits(FeatureContract):
     feature = "process.rlimits"
 
     def ask(self, lab: Lab) -> Document:
-        return {"process": {"rlimits": {"nofile": {"soft": 32, "hard": 64}}, "umask": 0o077}}
+        return {"process": {"rlimits": {"nofile": {"soft": 256, "hard": 512}}, "umask": 0o077}}
 
     def prove(self, lab: Lab) -> None:
         limit, opened, mode = lab.ask(
@@ -153,13 +153,13 @@ class Rlimits(FeatureContract):
             "os.close(os.open('/tmp/contract', os.O_CREAT | os.O_WRONLY, 0o666))\n"
             "mode = os.stat('/tmp/contract').st_mode & 0o777\n"
             "opened = 0\n"
-            "while opened < 200 and not attempt(os.dup, 0):\n"
+            "while opened < 600 and not attempt(os.dup, 0):\n"
             "    opened += 1\n"
             "emit([limit, opened, mode])",
             self.ask(lab),
         )
-        same(limit, [32, 64], "RLIMIT_NOFILE")
-        hold(opened < 32, f"{opened} descriptors were opened above the standard streams")
+        same(limit, [256, 512], "RLIMIT_NOFILE")
+        hold(opened < 256, f"{opened} descriptors were opened above the standard streams")
         same(mode, 0o600, "the mode of a new file under umask 077")
 
 
