@@ -46,6 +46,8 @@ class RuncBackend(NativeBackend):
     name = "runc"
     summary = "runc, the reference runtime of the Open Container Initiative"
     package = "runc"
+    unable: frozenset[str] = frozenset()  # what other runtimes can and this one can't
+    late_nofile = False  # it needs more descriptors than the program may have
 
     def check(self) -> list[Problem]:
         problems = []
@@ -75,7 +77,7 @@ class RuncBackend(NativeBackend):
 
     def capabilities(self) -> frozenset[str]:
         missing = {f"view.{view}" for view in ("cgroups",) if view not in supported()}
-        return (_PROMISED - missing) | limits.promised()
+        return (_PROMISED - missing - self.unable) | limits.promised()
 
     def validate(self, spec: Spec) -> None:
         for key, value in spec.backend_options.get(self.name, {}).items():
@@ -115,14 +117,28 @@ class RuncBackend(NativeBackend):
         places = self._places(spec, context)
         commands = Commands(binary, context.directory, context.id)
         with Prepared() as prepared:
-            bundle = Bundle(spec, context, binary, prepared)
+            bundle = Bundle(spec, context, binary, prepared, without_nofile=self.late_nofile)
             cgroup2 = cgroup.discover().mode == "v2"
             bundle.prepare(asked, views, places.path, cgroup2=cgroup2)
             context.checkpoint("bundle")
             self._runtime_create(spec, context, commands, bundle, prepared)
+        handle = self._handle(spec, context, binary, views, places)
+        try:
+            self._settle(spec, context, handle)
+        except BaseException:
+            self.delete(handle)
+            raise
+        return handle
+
+    def _handle(
+        self,
+        spec: Spec,
+        context: Context,
+        binary: str,
+        views: frozenset[str],
+        places: cgroups.Places,
+    ) -> Handle:
         pid = _pid(context.directory)
-        limits.record_process(context, pid)
-        context.checkpoint("created.runtime")
         return Handle(
             id=context.id,
             backend=self.name,
@@ -138,6 +154,23 @@ class RuncBackend(NativeBackend):
                 **limits.handle_data(cgroup.Group(places.directories)),
             },
         )
+
+    def _settle(self, spec: Spec, context: Context, handle: Handle) -> None:
+        """What is left to do once the first process waits to be started."""
+        pid, _start_time = first_process(handle)
+        limits.record_process(context, pid)
+        if self.late_nofile and "nofile" in spec.process.rlimits:
+            import resource
+
+            asked = spec.process.rlimits["nofile"]
+            try:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, (asked.soft, asked.hard))
+            except (OSError, ValueError):
+                raise LaunchError(
+                    f"rlimit nofile can't be {asked.soft}:{asked.hard}",
+                    hint="raising a hard limit needs CAP_SYS_RESOURCE",
+                ) from None
+        context.checkpoint("created.runtime")
 
     def _places(self, spec: Spec, context: Context) -> cgroups.Places:
         try:
@@ -265,6 +298,8 @@ class CrunBackend(RuncBackend):
     name = "crun"
     summary = "crun, an OCI runtime in C"
     package = "crun"
+    unable = frozenset({"mounts.kernel"})  # no proc but at /proc
+    late_nofile = True
 
 
 def _which(program: str) -> str | None:

@@ -40,8 +40,17 @@ class Bundle:
         steps: those that attach the root and the sources of volumes and devices.
     """
 
-    def __init__(self, spec: Spec, context: Context, binary: str, prepared: Prepared) -> None:
+    def __init__(
+        self,
+        spec: Spec,
+        context: Context,
+        binary: str,
+        prepared: Prepared,
+        *,
+        without_nofile: bool,
+    ) -> None:
         self._spec = spec
+        self._without_nofile = without_nofile
         self._context = context
         self._prepared = prepared
         try:
@@ -67,6 +76,7 @@ class Bundle:
         if self._context.root.kind == "host":
             self.steps.append(BareHost(f"{self._place}/{ROOT}"))
         user = self._user(root)
+        execution.check_directory(root, self._spec)
         execution.check(root, self._spec)
         staged = stage_sources(self._spec, self._place)
         made = to_oci(
@@ -82,6 +92,9 @@ class Bundle:
         add_devices(made, self._spec, self._place)
         made["ociVersion"] = _VERSION
         flatten_options(made, self._place)
+        if self._without_nofile:
+            rows = made["process"].get("rlimits", [])
+            made["process"]["rlimits"] = [row for row in rows if row["type"] != "RLIMIT_NOFILE"]
         self._write(made)
 
     def _open_binds(self) -> list[Bind]:

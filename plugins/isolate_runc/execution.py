@@ -23,6 +23,26 @@ _PATIENCE = 5.0  # seconds in which a started runtime must have executed the pro
 _PAUSE = 0.0005
 
 
+_MADE = ("/proc", "/sys", "/dev")
+
+
+def check_directory(root: int, spec: Spec) -> None:
+    """Raise LaunchError for a working directory that isn't in the root.
+
+    Runtimes make it silently. What lies on a mount isn't seen here, and is left to them.
+    """
+    cwd = os.path.normpath(spec.process.cwd)
+    made = (*_MADE, *(os.path.normpath(mount.target) for mount in spec.mounts))
+    if any(f"{cwd}/".startswith(f"{path}/") or path.startswith(f"{cwd}/") for path in made):
+        return
+    try:
+        os.close(open_in_root(root, cwd, os.O_PATH | os.O_DIRECTORY))
+    except OSError as error:
+        raise from_child(
+            "process.cwd", error.errno or 0, os.strerror(error.errno or 0), cwd
+        ) from None
+
+
 def check(root: int, spec: Spec) -> None:
     """Raise ExecError where the program surely can't be executed in the root.
 
