@@ -1,0 +1,1 @@
+"""The LXC backend: containers by the commands of LXC 5."""
