@@ -205,6 +205,7 @@ class RuncBackend(NativeBackend):
                 meanwhile=meanwhile,
             )
 
+        children = process.children(os.getpid())
         before = prctl.get_child_subreaper()
         prctl.set_child_subreaper(True)  # the first process outlives its parent, the runtime
         try:
@@ -214,6 +215,7 @@ class RuncBackend(NativeBackend):
                 run(commands.create(), context.stdio)
         except BaseException as error:
             _undo_create(commands, context.directory)
+            invoke.reap_orphans(children, commands.path)
             if isinstance(error, invoke.Failure):
                 raise invoke.launch_error(self.name, error, spec.process.args[0]) from None
             raise

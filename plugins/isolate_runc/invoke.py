@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
+import time
 
 from isolate.errors import ExecError, IsolateError, LaunchError, StateError
-from isolate.linux import namespaces, signals
+from isolate.linux import namespaces, process, signals
 from isolate.native import child as first
 from isolate.native.channel import pair
 from isolate.native.failure import from_child
 from isolate.native.identity_steps import DieWithLauncher
 from isolate.native.rootfs_steps import PrivatePropagation
-from isolate_runc import cgroups
+from isolate_runc import cgroups, execution
 from isolate_runc.steps import Become, OwnCgroup, Unmount
 
 TYPE_CHECKING = False
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from isolate.native.step import Step
 
 _LARGEST = 2**20  # bytes of a runtime's answer
+_PATIENCE = 1.0  # seconds in which what a failed runtime left has ended
+_PAUSE = 0.002
+
+_running: set[int] = set()  # runtimes that some thread of this process waits for
 
 
 class Failure(Exception):  # noqa: N818 - the runtime's, not of this program
@@ -69,16 +74,38 @@ def run(
         signals.set_mask(mask)
         theirs.close()
     os.close(pidfd)
+    _running.add(pid)
     try:
         meanwhile(pid)
         message = ours.receive()
     finally:
         ours.close()
         status = os.waitpid(pid, 0)[1]
+        _running.discard(pid)
     if message is not None:
         raise from_child(*message[1:5])
     if status != 0:
         raise Failure(_words(log, offset) or f"it ended with wait status {status}")
+
+
+def reap_orphans(before: Sequence[int], binary: str) -> None:
+    """Reap what a failed runtime left to us, its subreaper: children that it started and that
+    still bear its name."""
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        left = [
+            pid
+            for pid in process.children(os.getpid())
+            if pid not in before and pid not in _running and _is_runtime(pid, binary)
+        ]
+        if not [pid for pid in left if os.waitpid(pid, os.WNOHANG)[0] == 0]:
+            return
+        time.sleep(_PAUSE)
+
+
+def _is_runtime(pid: int, binary: str) -> bool:
+    name, own = execution.name_of(pid), os.path.basename(binary)
+    return name == own[:15] or name.startswith("runc:[")
 
 
 def answer(argv: Sequence[str], log: str) -> str:

@@ -252,11 +252,14 @@ def test_a_terminal(run: Runner) -> None:
         os.close(slave)
 
 
-def test_the_runtimes_own_words_are_kept(run: Runner) -> None:
-    done = run("true", "--rlimit=nofile=99999999999:99999999999")
+def test_the_runtimes_own_words_are_kept(run: Runner, tmp_path: Path) -> None:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps({"hooks": {"create_runtime": [{"path": "/bin/false"}]}}))
+    done = run("true", f"--spec={spec}")
     error = next(line for line in done.stderr.splitlines() if line.startswith("error:"))
     assert done.returncode == 125
-    assert run.backend in error
+    assert error.startswith(f"error: {run.backend}: ")
+    assert "hook" in error
 
 
 def test_a_binary_of_ones_own(run: Runner, tmp_path: Path) -> None:
