@@ -13,6 +13,7 @@ _HINTS = {
     errno.ENOSYS: "this kernel, or an outer container's seccomp filter, lacks the system call",
     errno.ENOSPC: "a limit on namespaces or space is reached: see /proc/sys/user/max_*_namespaces",
     errno.ENOMEM: "the memory limit may be too small for the program to start",
+    errno.EACCES: "what the container's root user is outside, by the id map, may not reach it",
     errno.ENOENT: "a path that the spec names isn't there, or can't be made there",
     errno.ENOTDIR: "a path that the spec names leads through a file",
     errno.EOVERFLOW: "an id is not in the container's user map",

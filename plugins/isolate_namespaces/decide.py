@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from isolate.native.views import supported
 from isolate.spec import meaning
 
@@ -11,8 +13,12 @@ if TYPE_CHECKING:
 
 
 def views(spec: Spec) -> frozenset[str]:
-    """The namespaces to make, of those that this kernel has."""
-    return meaning.views(spec, supported())
+    """The namespaces to make, of those that this kernel has.
+
+    An ordinary user has no cgroup by which stray processes are found: they end with their pid 1.
+    """
+    chosen = meaning.views(spec, supported())
+    return chosen if os.geteuid() == 0 else chosen | {"pids"}
 
 
 def capability_mask(spec: Spec) -> int:
