@@ -5,7 +5,10 @@ A plugin is a module that implements hooks, each marked with `hookimpl`, named b
 - in the group `isolate_runtime`, where the entry point's name is the name of the backend that the
   module registers (any name, where it registers probes or metrics only);
 - in the group `isolate_runtime.observers`, where it observes containers. That group apart lets
-  `isolate run` import the chosen backend and observers, and nothing else.
+  `isolate run` import the chosen backend and observers, and nothing else;
+- in the group `isolate_runtime.commands`, where the entry point's name is a verb of the command
+  line, and its value `module:function` a function with the annotations of typer. It is imported
+  when that verb, or the list of all, is asked for. No verb of isolate's own can be replaced.
 
 The marks are pluggy's own, made without importing it: that would double the start of `isolate run`.
 Importing and registering should be quick; a plugin that hangs there hangs the command.
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 PROJECT = "isolate"
 GROUP = "isolate_runtime"
 OBSERVERS = "isolate_runtime.observers"
+COMMANDS = "isolate_runtime.commands"
 
 if TYPE_CHECKING:
 

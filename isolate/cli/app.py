@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from isolate.cli import run as hot
-from isolate.errors import EXIT_FAILURE, IsolateError
+from isolate.errors import EXIT_FAILURE, IsolateError, PluginError
 
 RootOption = Annotated[
     str | None, typer.Option("--root", help="State directory; also ISOLATE_ROOT.", metavar="DIR")
@@ -36,6 +36,7 @@ def main(words: list[str]) -> int:
 
     is_run = words[:1] == ["run"]
     try:
+        _add_plugin_commands(words)
         status = app(words, prog_name="isolate", standalone_mode=False)
     except IsolateError as error:
         hot.say_error(error.message, error.hint)
@@ -52,6 +53,33 @@ def main(words: list[str]) -> int:
             raise  # a bug: let it be seen
         return _usage(error, is_run=is_run)
     return status if isinstance(status, int) else 0
+
+
+def _add_plugin_commands(words: list[str]) -> None:
+    """The verb of a plugin that is asked for; all of them where a list of verbs is.
+
+    A verb of our own isn't looked up at all. Raises PluginError for the one that is asked for; a
+    broken one in the list is told, and the list goes on.
+    """
+    from isolate.plugins import commands
+
+    own = {
+        command.name or command.callback.__name__
+        for command in app.registered_commands
+        if command.callback
+    }
+    verb = next((word for word in words if not word.startswith("-")), None)
+    if verb in own:
+        return
+    for name in commands.names():
+        if name in own or (verb in commands.names() and name != verb):
+            continue
+        try:
+            app.command(name)(commands.load(name))
+        except PluginError as error:
+            if name == verb:
+                raise
+            hot.say_error(error.message, error.hint)
 
 
 def _usage(error: Exception, *, is_run: bool) -> int:

@@ -50,9 +50,10 @@ def _await(descriptor: int) -> None:
     poll.poll()
 
 
-def keep_only(descriptor: int) -> None:
-    """Close everything else: the caller's streams must end when the program closes them."""
-    os.closerange(0, descriptor)
+def keep_only(descriptor: int, *, streams: bool = False) -> None:
+    """Close everything else: the caller's streams must end when the program closes them, unless
+    `streams` are wanted."""
+    os.closerange(3 if streams else 0, descriptor)
     os.closerange(descriptor + 1, 4096)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import sys
 
-from isolate.hookspecs import GROUP, OBSERVERS
+from isolate.hookspecs import COMMANDS, GROUP, OBSERVERS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Distribution:
             name, equals, value = stripped.partition("=")
             if stripped.startswith("[") and stripped.endswith("]"):
                 group = stripped[1:-1].strip()
-            elif equals and group in (GROUP, OBSERVERS) and stripped[0] not in "#;":
+            elif equals and group in (GROUP, OBSERVERS, COMMANDS) and stripped[0] not in "#;":
                 yield EntryPoint(group, name.strip(), value.partition("[")[0].strip(), self)
 
 

@@ -118,7 +118,7 @@ class JailBackend(NativeBackend):
             context.directory,
             context.id,
             jail,
-            path=spec.root.source,
+            path=settings.root_path(spec),
             hostname=settings.hostname(spec, jail, context.id),
         )
         for point in ("prepare", "prestart"):
@@ -149,6 +149,7 @@ class JailBackend(NativeBackend):
                     stdio,
                     single=asked is not None and asked.single,
                     entry=entry,
+                    attached=context.attached,
                 )
                 _restrict_network(jail, net, group)
                 steps = plans.plan(spec, jail, chosen)
@@ -195,6 +196,7 @@ class JailBackend(NativeBackend):
         *,
         single: bool,
         entry: cgroup.Entry | None = None,
+        attached: bool = True,
     ) -> plans.Choices:
         net = settings.network(spec, jail, root=os.geteuid() == 0)
         mask = rights.capability_mask(spec, jail, shared_network=net.shared)
@@ -212,6 +214,7 @@ class JailBackend(NativeBackend):
             stdio=stdio,
             cgroup2=cgroup.discover().mode == "v2",
             cgroup_entry=entry,
+            attached=attached,
         )
 
     def start(self, handle: Handle) -> None:
@@ -232,12 +235,15 @@ class JailBackend(NativeBackend):
         super().delete(handle)
         for point in ("poststop", "release"):
             hooks.run_all(jail, point, name=handle.id)
+        registry.remove(str(handle.data[DIRECTORY]))
 
     def _stop(self, handle: Handle, timeout: int) -> None:
         """SIGTERM to all, and time to end; the killing that follows is everybody's."""
         if self.status(handle) != "running":
             return
-        self.kill(handle, signals.SIGTERM, everyone=True)
+        row = _row(handle)
+        held = row is not None and plans.holds(row.jail)  # pid 1 ends the others in good order
+        self.kill(handle, signals.SIGTERM, everyone=not held)
         deadline = time.monotonic() + timeout
         pid, start_time = first_process(handle)
         while process.alive(pid, start_time) and time.monotonic() < deadline:

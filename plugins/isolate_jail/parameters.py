@@ -136,7 +136,7 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
         for name in ("devfs", "fdescfs", "nullfs", "procfs", "tmpfs")
     ),
     ("allow.quotas", _BOOL, False, "U", "off: seccomp on quotactl"),
-    ("allow.read_msgbuf", _BOOL, False, "U", "off: seccomp on syslog, /proc/kmsg masked"),
+    ("allow.read_msgbuf", _BOOL, False, "U", "off: seccomp on syslog; /proc/kmsg is always masked"),
     ("allow.mlock", _BOOL, False, "U", "off: seccomp on mlock, mlockall, MAP_LOCKED, SHM_LOCK"),
     (
         "allow.reserved_ports",
@@ -173,7 +173,13 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
         "R",
         "off: no SYS_ADMIN in the first user namespace; on " + _HOST_RIGHT,
     ),
-    ("mac.label", _TEXT, None, "R", "SELinux or AppArmor label at exec"),
+    (
+        "mac.label",
+        _TEXT,
+        None,
+        "R",
+        "refused by this version; to come: SELinux or AppArmor label at exec",
+    ),
     *(
         (
             f"exec.{name}",
@@ -193,9 +199,15 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
         )
     ),
     ("exec.start", _LIST, (), "U", "run inside by /bin/sh before the program"),
-    ("exec.stop", _LIST, (), "U", "run inside by /bin/sh when the program has ended"),
+    ("exec.stop", _LIST, (), "U", "run inside by the first process, before the jail ends"),
     ("command", _LIST, (), "U", "the program, where none is given"),
-    ("exec.clean", _BOOL, False, "U", "off: HOME, SHELL, TERM, USER of the caller are passed on"),
+    (
+        "exec.clean",
+        _BOOL,
+        True,
+        "U",
+        "off: HOME, SHELL, TERM, USER are passed on (here on by default)",
+    ),
     ("exec.jail_user", _TEXT, None, "U", "looked up in the jail's /etc/passwd"),
     ("exec.system_jail_user", _BOOL, False, "U", "exec.jail_user is looked up on the host"),
     ("exec.system_user", _TEXT, None, "R", "setpriv for the hooks on the host"),
@@ -203,7 +215,7 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
     ("exec.consolelog", _PATH, None, "U", "what the jail and its hooks write, appended"),
     ("exec.fib", Int(0, 2**31 - 1), None, "R", "cgroup eBPF gives sockets a routing mark"),
     ("stop.timeout", Int(0, 10**6), 10, "U", "SIGTERM to all, then the cgroup is killed"),
-    ("interface", _TEXT, None, "R", "address alias by netlink"),
+    ("interface", _TEXT, None, "R", "refused by this version; to come: address alias by netlink"),
     ("ip_hostname", _BOOL, False, "U", "host.hostname is resolved at creation"),
     ("mount", _LIST, (), "U", "lines of fstab(5), mounted before the pivot"),
     ("mount.fstab", _PATH, None, "U", "a file of such lines"),

@@ -93,13 +93,12 @@ def plan(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
         *([steps.HideMountTable()] if jail["enforce_statfs"] == 2 else []),
         process.NewSession(),
         identity.ResolveUser(spec.process.user, spec.process.groups),
-        process.Stdio(chosen.stdio, init=spec.process.init or jail["persist"]),
+        process.Stdio(chosen.stdio, init=spec.process.init or holds(jail)),
         process.Umask(spec.process.umask),
         rootfs.Workdir(spec.process.cwd),
         *_rights(spec, jail, chosen),
         process.Barrier(),
         *_first_process(spec, jail),
-        process.Exec(spec.process.args, spec.process.env),
     ]
 
 
@@ -219,6 +218,20 @@ def _port_start() -> int:
 
 
 def _first_process(spec: Spec, jail: Jail) -> list[Step]:
-    if jail["persist"]:
-        return [steps.Persist()]
-    return [process.Init()] if spec.process.init else []
+    """Who is pid 1, and who becomes the program."""
+    program = bool(spec.process.args)
+    execute: list[Step] = [process.Exec(spec.process.args, spec.process.env)]
+    if not holds(jail):
+        return [process.Init(), *execute] if spec.process.init else execute
+    hold = steps.Hold(
+        program=program,
+        persist=jail["persist"],
+        stop=jail["exec.stop"],
+        deadline=jail["exec.timeout"],
+    )
+    return [hold, *(execute if program else [])]
+
+
+def holds(jail: Jail) -> bool:
+    """Whether a process of ours is pid 1, so that it can go on when the program has ended."""
+    return bool(jail["persist"] or jail["exec.stop"])

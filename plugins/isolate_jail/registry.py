@@ -111,6 +111,20 @@ def register(directory: str, name: str, jail: Jail, *, path: str, hostname: str)
     return jail
 
 
+def replace(directory: str, row: Row, said: Mapping[str, Any]) -> None:
+    """Store other parameters of a jail. Raises OSError."""
+    values = {name: getattr(row, name) for name in Row.__slots__} | {"parameters": said}
+    _write(directory, Row(**values))
+
+
+def remove(directory: str) -> None:
+    """Strike a jail off; nothing happens where there is none."""
+    try:
+        os.unlink(f"{directory}/{_FILE}")
+    except FileNotFoundError:
+        return
+
+
 def _write(directory: str, row: Row) -> None:
     path = f"{directory}/{_FILE}"
     descriptor = os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

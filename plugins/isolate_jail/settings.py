@@ -142,26 +142,44 @@ def bound_files(jail: Jail) -> list[tuple[str, bytes]]:
 def refuse(spec: Spec, jail: Jail, *, root: bool) -> None:
     """Refuse what can't be honoured, before anything is made."""
     if not root:
-        for name, parameter in parameters.TABLE.items():
-            if parameter.mark == parameters.ROOT and jail.says(name) and jail[name]:
-                raise UnsupportedError(f"{PATH}.{name} needs root", hint=parameter.how)
+        _refuse_roots_own(jail)
     if spec.privileges.privileged or spec.privileges.seccomp == meaning.UNCONFINED:
         raise UnsupportedError(
             "a jail is made of its filter: there is none without",
             hint="switch on what is missing by allow.*, or use another backend",
         )
+    if jail["path"] and jail["path"] != root_path(spec):
+        raise SpecError(f"{PATH}.path", "is not the root", hint=f"--rootfs {jail['path']}")
+    if not (spec.process.args or jail["persist"] or jail["command"] or jail["exec.start"]):
+        raise SpecError(
+            f"{PATH}.persist", "a jail has a program, or persists", hint="give command or persist"
+        )
+    _refuse_absent(jail)
+    _refuse_mounting(jail)
+
+
+def root_path(spec: Spec) -> str:
+    """The root's directory as users write it; of another kind of root, its name."""
+    return str(spec.root.source).removeprefix("dir:")
+
+
+def _refuse_roots_own(jail: Jail) -> None:
+    for name, parameter in parameters.TABLE.items():
+        if parameter.mark == parameters.ROOT and jail.says(name) and jail[name]:
+            raise UnsupportedError(f"{PATH}.{name} needs root", hint=parameter.how)
+
+
+def _refuse_absent(jail: Jail) -> None:
+    """What the table has and this version hasn't."""
     for name in ("interface", "mac.label"):
         if jail[name]:
             raise UnsupportedError(
                 f"{PATH}.{name} is not supported by this version", hint="leave it out"
             )
-    if jail["path"] and jail["path"] != spec.root.source:
-        raise SpecError(f"{PATH}.path", "is not the root", hint=f"--rootfs {jail['path']}")
     if jail["devfs_ruleset"] not in (0, 4):
         raise UnsupportedError(f"{PATH}.devfs_ruleset: there are 0 and 4 here", hint="use 4")
     if not jail["mount.fdescfs"]:
         raise UnsupportedError(f"{PATH}.mount.fdescfs is always on", hint="leave it out")
-    _refuse_mounting(jail)
 
 
 def _refuse_mounting(jail: Jail) -> None:
@@ -182,12 +200,12 @@ def completed(spec: Spec, jail: Jail) -> Spec:
     changed: dict[str, Any] = {"args": program(spec, jail)}
     if process.user is None and jail["exec.jail_user"]:
         changed["user"] = _user(jail)
-    if not jail["exec.clean"] and jail.says("exec.clean"):
+    if not jail["exec.clean"]:
         inherited = {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
         changed["env"] = {**inherited, **process.env}
     if jail["cpuset.id"]:
         limits = limits.replace(cpuset=jail["cpuset.id"])
-    mounts = (*spec.mounts, *fstab.mounts(jail, spec.root.source))
+    mounts = (*spec.mounts, *fstab.mounts(jail, root_path(spec)))
     return spec.replace(process=process.replace(**changed), limits=limits, mounts=mounts)
 
 
@@ -205,20 +223,17 @@ def _user(jail: Jail) -> str:
 
 
 def program(spec: Spec, jail: Jail) -> tuple[str, ...]:
-    """The program with exec.start before it and exec.stop behind it, each by a shell."""
+    """The program, with exec.start before it; each by a shell. Empty where only a hold is asked."""
     args = tuple(spec.process.args)
     if not args and jail["command"]:
         args = ("/bin/sh", "-c", " ".join(jail["command"]))
-    if not (jail["exec.start"] or jail["exec.stop"]):
+    if not jail["exec.start"]:
         return args
     limit = f"timeout -s KILL {jail['exec.timeout']} " if jail["exec.timeout"] else ""
     lines = [f"{limit}/bin/sh -c {_quoted(text)} || exit" for text in jail["exec.start"]]
-    lines.append('"$@"')
-    if jail["exec.stop"]:
-        lines.append("status=$?")
-        lines += [f"{limit}/bin/sh -c {_quoted(text)}" for text in jail["exec.stop"]]
-        lines.append("exit $status")
-    return ("/bin/sh", "-c", "\n".join(lines), "jail", *(args or ("true",)))
+    if args:
+        lines.append('exec "$@"')
+    return ("/bin/sh", "-c", "\n".join(lines), "jail", *args)
 
 
 def _quoted(text: str) -> str:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import time
 
-from isolate.linux import address, landlock, mount, prctl, resolve, signals, uts
+from isolate.linux import address, landlock, mount, prctl, resolve, signals, terminal, uts
 from isolate.linux.title import set_title
 from isolate.native import child as first
-from isolate.native import init
+from isolate.native import init, process_steps
 from isolate.native.step import Step
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import NoReturn
 
     from isolate.native.step import Child
 
+_PAUSE = 0.01  # seconds between looks at a command of exec.stop
 _SAFE = mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOEXEC
 
 
@@ -156,43 +159,94 @@ class Landlock(Step):
             os.close(descriptor)
 
 
-class Persist(Step):
-    """Stay as pid 1 when the program has ended, until the jail is removed."""
+class Hold(Step):
+    """Stay as pid 1: past the program's end with `persist`; run exec.stop before the jail ends.
 
-    name = "process.persist"
+    Without a program there is nothing but this process, which needs no file of the jail's.
+    """
+
+    name = "process.hold"
+    __slots__ = ("_deadline", "_persist", "_program", "_stop")
+
+    def __init__(
+        self, *, program: bool, persist: bool, stop: Sequence[str] = (), deadline: int = 0
+    ) -> None:
+        self._program = program
+        self._persist = persist
+        self._stop = tuple(stop)
+        self._deadline = deadline
 
     def describe(self) -> str:
-        return "fork: the child becomes the program, this process holds the jail after its end"
+        until = "it is removed" if self._persist else "the program ends"
+        last = f", then run {'; '.join(self._stop)}" if self._stop else ""
+        if not self._program:
+            return f"hold the jail until {until}{last}"
+        return (
+            f"fork: the child becomes the program, this process holds the jail until {until}{last}"
+        )
 
     def run(self, child: Child) -> None:
         executed, write_end = os.pipe()
-        program = os.fork()
+        program = os.fork() if self._program else -1
         if program:
             prctl.set_dumpable(False)
             os.close(write_end)
-            _hold(child, executed)
+            self._hold(child, program, executed)
         os.close(executed)
+        if child.terminal >= 0:
+            os.setsid()
+            terminal.make_controlling(0)
+
+    def _hold(self, child: Child, program: int, executed: int) -> NoReturn:
+        set_title("jail")
+        os.read(executed, 1)
+        init.keep_only(child.channel.fileno(), streams=bool(self._stop))
+        child.channel.send(first.EXEC)
+        wanted = signals.set_of(signals.SIGCHLD, *signals.ENDING)
+        signals.block(wanted)
+        status = self._wait(program, wanted)
+        for command in self._stop:
+            self._run(command, wanted)
+        child.channel.send(first.ENDED, status)
+        os._exit(128 + (status & 0x7F) if status & 0x7F else status >> 8 & 0xFF)
+
+    def _wait(self, program: int, wanted: bytes) -> int:
+        """Until the program has ended, or a signal that ends programs comes: its wait status."""
+        while True:
+            number = signals.wait_for(wanted)
+            if number != signals.SIGCHLD:
+                return 0
+            status = _reap(program)
+            if status is not None and not self._persist:
+                return status
+
+    def _run(self, command: str, wanted: bytes) -> None:
+        """One command of exec.stop, confined as all else here."""
+        made = os.fork()
+        if made == 0:
+            try:
+                signals.reset_all()
+                os.execve(
+                    "/bin/sh", ["/bin/sh", "-c", command], {"PATH": process_steps.DEFAULT_PATH}
+                )
+            finally:
+                os._exit(127)
+        ends = time.monotonic() + self._deadline if self._deadline else None
+        while _reap(made) is None:
+            if ends is not None and time.monotonic() > ends:
+                os.kill(made, signals.SIGKILL)
+            time.sleep(_PAUSE)
 
 
-def _hold(child: Child, executed: int) -> None:
-    """Reap until told to end; a signal that ends a program ends the jail."""
-    set_title("jail")
-    os.read(executed, 1)
-    init.keep_only(child.channel.fileno())
-    child.channel.send(first.EXEC)
-    wanted = signals.set_of(signals.SIGCHLD, *signals.ENDING)
-    signals.block(wanted)
-    while True:
-        number = signals.wait_for(wanted)
-        if number != signals.SIGCHLD:
-            os._exit(0)
-        _reap()
-
-
-def _reap() -> None:
+def _reap(awaited: int) -> int | None:
+    """Reap all that have ended; the wait status of one of them."""
+    found = None
     while True:
         try:
-            if os.waitpid(-1, os.WNOHANG)[0] == 0:
-                return
+            pid, status = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
-            return
+            return found
+        if pid == 0:
+            return found
+        if pid == awaited:
+            found = status

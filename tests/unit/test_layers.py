@@ -69,20 +69,22 @@ def test_nothing_knows_a_plugin_of_ours(module: str) -> None:
 
 @pytest.mark.parametrize("module", OF_PLUGINS)
 def test_plugins_import_public_modules_and_never_one_another(module: str) -> None:
-    package = module.split(".", maxsplit=1)[0]
     wrong = [
         f"line {found.line}: {found.target}"
         for found in source.imports(module)
-        if not _is_allowed_in_plugin(package, found.target)
+        if not _is_allowed_in_plugin(module, found.target)
     ]
     assert wrong == []
 
 
-def _is_allowed_in_plugin(package: str, target: str) -> bool:
+def _is_allowed_in_plugin(module: str, target: str) -> bool:
+    """A plugin's `commands` module is part of the command line, and may use all that is public."""
+    package = module.split(".", maxsplit=1)[0]
+    highest = HEIGHT["cli"] if module == f"{package}.commands" else HIGHEST_FOR_PLUGINS
     top, *rest = target.split(".")
     if top == "isolate":
         private = any(part.startswith("_") for part in rest)
-        return not private and HEIGHT[folder(target)] <= HIGHEST_FOR_PLUGINS
+        return not private and HEIGHT[folder(target)] <= highest
     return top == package or not top.startswith("isolate_")
 
 
