@@ -81,7 +81,7 @@ class _Lines:
         from isolate.supervisor.logs import data_of
 
         stream = str(row.get("stream"))
-        sink = sys.stderr.buffer if stream == "stderr" else sys.stdout.buffer
+        sink = sys.stdout.buffer if stream == "stdout" else sys.stderr.buffer
         data = data_of(row)
         if self._timestamps:
             data = self._stamped(stream, str(row.get("time")).encode(), data)

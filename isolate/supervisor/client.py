@@ -112,5 +112,8 @@ def _start(root: str) -> None:
     """Start a supervisor; it puts itself in the background. A second one ends by itself."""
     argv = [sys.executable, "-P", "-m", "isolate.supervisor", root]
     null = [(os.POSIX_SPAWN_OPEN, number, "/dev/null", os.O_RDWR, 0) for number in (0, 1)]
-    pid = os.posix_spawn(sys.executable, argv, os.environ, file_actions=null)
+    # It must find the very same modules, wherever this program found them.
+    path = os.pathsep.join(entry for entry in sys.path if os.path.isabs(entry))
+    environment = {**os.environ, "PYTHONPATH": path}
+    pid = os.posix_spawn(sys.executable, argv, environment, file_actions=null)
     os.waitpid(pid, 0)

@@ -11,10 +11,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
 import time
+import traceback
 from typing import NoReturn
 
 from isolate.linux import prctl, signals
@@ -24,8 +26,9 @@ from isolate.state import lock
 from isolate.state import root as state_root
 from isolate.supervisor import protocol, streams, worker
 
-_CRASHES = 5  # of a worker within _WINDOW seconds; then something is wrong and we end
+_CRASHES = 10  # of workers within _WINDOW seconds; then the next one starts after _BREATH
 _WINDOW = 10.0
+_BREATH = 2.0
 _BACKLOG = 256
 
 
@@ -49,7 +52,10 @@ def main(root: str) -> NoReturn:
     set_title(f"isolate supervisor {root}")
     try:
         Guardian(root, _listen(root)).run()
+    except BaseException:  # noqa: BLE001 - the log must have it, whatever it is
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(1)
 
 
@@ -77,6 +83,14 @@ def _listen(root: str) -> socket.socket:
     listener.listen(_BACKLOG)
     listener.settimeout(0)
     return listener
+
+
+def _ready(*descriptors: int, patience: float | None = None) -> set[int]:
+    """Those that can be read, or whose other end is gone."""
+    poll = select.poll()
+    for descriptor in descriptors:
+        poll.register(descriptor, select.POLLIN)
+    return {descriptor for descriptor, _events in poll.poll(patience)}
 
 
 class Held:
@@ -123,21 +137,13 @@ class Guardian:
         signals.block(signals.set_of(signals.SIGCHLD, signals.SIGTERM, signals.SIGHUP))
         caught = signals.signalfd(signals.set_of(signals.SIGCHLD, signals.SIGTERM))
         self._start_worker()
-        import select
-
-        poll = select.poll()
-        poll.register(caught, select.POLLIN)
         while True:
             told = self._told
-            if told is not None:
-                poll.register(told, select.POLLIN)
-            ready = {descriptor for descriptor, _events in poll.poll()}
+            ready = _ready(caught, *([] if told is None else [told.fileno()]))
             if told is not None and told.fileno() in ready:
                 self._listen_once(told)
             if caught in ready and signals.SIGTERM in signals.read_signals(caught):
                 os.kill(self._worker, signal.SIGTERM)
-            if told is not None:
-                poll.unregister(told)
             self._reap()
 
     def _start_worker(self) -> None:
@@ -147,12 +153,10 @@ class Guardian:
             ours.close()
             if self._told is not None:
                 self._told.close()
-            masters = {name: held.master for name, held in self._held.items() if held.master >= 0}
+            masters = {name: held.master for name, held in self._held.items()}
             try:
                 worker.main(self._root, self._listener, theirs, masters)
             except BaseException:  # noqa: BLE001 - the log must have it, whatever it is
-                import traceback
-
                 traceback.print_exc()
             finally:
                 sys.stderr.flush()
@@ -214,11 +218,7 @@ class Guardian:
 
     def _drain(self, told: socket.socket) -> None:
         """Hear what the worker had said before it died."""
-        import select
-
-        poll = select.poll()
-        poll.register(told, select.POLLIN)
-        while self._told is told and poll.poll(0):
+        while self._told is told and _ready(told.fileno(), patience=0):
             self._listen_once(told)
 
     def _worker_ended(self, status: int) -> None:
@@ -227,7 +227,7 @@ class Guardian:
         now = time.monotonic()
         self._crashes = [*(at for at in self._crashes if now - at < _WINDOW), now]
         if len(self._crashes) > _CRASHES:
-            os._exit(1)
+            time.sleep(_BREATH)
         if self._told is not None:
             self._drain(self._told)
         self._start_worker()

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from isolate.runtime.lifecycle import Container
     from isolate.supervisor.loop import Loop, Timer
 
+NOTES = "isolate"  # the stream of what we have to say ourselves
+_LOSS = b"no supervisor lived when the program ended: its last output may be missing\n"
 _LATER = 0.05  # seconds between looks at what can't be known or written just now
 _FULL = 1.0  # seconds to wait for space on a full disk
 
@@ -135,8 +137,12 @@ class Supervised:
 
     # -- going on with what a killed supervisor left
 
-    def adopt(self, status: str, master: int) -> None:
-        """Go on with a container of which the record says `status`."""
+    def adopt(self, status: str, master: int, *, held: bool) -> None:
+        """Go on with a container of which the record says `status`.
+
+        `held`: the guardian lived on and held its streams; else what was in them is gone with the
+        program, if that has ended.
+        """
         directory = self.container.directory
         self._master = master
         if exits.read(directory) is not None:
@@ -151,8 +157,16 @@ class Supervised:
         self._watch_process(pin=False)
         if self.container.handle is not None and self._pidfd >= 0:
             self._hub.hold(self, self._master)
+        elif not held:
+            self._note_loss()
         self._watch_streams()
         self._set_deadline()
+
+    def _note_loss(self) -> None:
+        try:
+            Log(self.container.directory, self._log_size).append(NOTES, _LOSS)
+        except OSError as error:
+            self._tell("log_failed", problem=str(error.strerror))
 
     # -- watching
 

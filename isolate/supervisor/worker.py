@@ -33,7 +33,8 @@ _LOCK_ATTEMPTS = 50
 def main(root: str, listener: socket.socket, told: socket.socket, masters: dict[str, int]) -> None:
     """Work until nothing is left to do, then end the process with status 0.
 
-    `told` leads to the guardian; `masters` are the terminals that a former worker had.
+    `told` leads to the guardian; `masters` are the containers whose streams it has held, with the
+    master of a terminal, or -1.
     """
     prctl.set_child_subreaper(True)
     set_title(f"isolate supervisor worker {root}")
@@ -63,6 +64,7 @@ class Worker:
 
     def __init__(self, root: str, listener: socket.socket, told: socket.socket) -> None:
         self.root = root
+        self._socket = _identity(f"{root}/{protocol.SOCKET}")
         self.loop = Loop()
         self._store = open_store(root)
         self._listener = listener
@@ -85,7 +87,7 @@ class Worker:
 
     def _on_signals(self, descriptor: int) -> None:
         if signals.SIGTERM in signals.read_signals(descriptor):
-            os._exit(0)  # the containers go on
+            self._end()
         self._reap()
 
     def _tick(self) -> None:
@@ -95,9 +97,17 @@ class Worker:
         elif self._idle_since is None:
             self._idle_since = time.monotonic()
         elif time.monotonic() - self._idle_since >= _LINGER:
-            os.unlink(f"{self.root}/{protocol.SOCKET}")
-            os._exit(0)
+            self._end()
         self.loop.after(_LINGER / 2, self._tick)
+
+    def _end(self) -> NoReturn:
+        """End for good, and the guardian with us; the containers that run go on."""
+        path = f"{self.root}/{protocol.SOCKET}"
+        with contextlib.suppress(OSError):
+            # Where the state directory was replaced, the socket is another supervisor's.
+            if (found := os.stat(path)) and (found.st_dev, found.st_ino) == self._socket:
+                os.unlink(path)
+        os._exit(0)
 
     # -- children
 
@@ -153,16 +163,17 @@ class Worker:
         for entry in self._store.list():
             try:
                 if entry.kept() and _own(entry):
-                    self._adopt(entry, masters.pop(entry.id, -1))
+                    self._adopt(entry, masters.get(entry.id, -1), held=entry.id in masters)
             except IsolateError as error:
                 sys.stderr.write(f"{entry.id}: {error.message}\n")
 
-    def _adopt(self, entry: Entry, master: int) -> None:
+    def _adopt(self, entry: Entry, master: int, *, held: bool) -> None:
         record = entry.read_record()
         container = Container.adopt(load(str(record["backend"])), entry, record)
         supervised = Supervised(self, container)
         self._containers[entry.id] = supervised
-        supervised.adopt(str(record["status"]), os.dup(master) if master >= 0 else -1)
+        own = os.dup(master) if master >= 0 else -1
+        supervised.adopt(str(record["status"]), own, held=held)
 
     # -- requests
 
@@ -257,7 +268,7 @@ class Worker:
             entry = self._store.entry(name)
             if not (entry.kept() and _own(entry)):
                 raise NotFoundError(f"container {name} is not one of the supervisor's")
-            self._adopt(entry, -1)
+            self._adopt(entry, -1, held=False)
         return self._containers[name]
 
     def _start(self, request: Request, message: dict[str, Any]) -> None:
@@ -291,6 +302,14 @@ class Worker:
 
     def _console(self, request: Request, message: dict[str, Any]) -> None:
         request.reply({}, (self._of(message).console(),))
+
+
+def _identity(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return -1, -1
+    return found.st_dev, found.st_ino
 
 
 def _unknown(_request: Request, _message: dict[str, Any]) -> None:
