@@ -22,6 +22,7 @@ LAYERS = (
     {"api"},
     {"aio"},
     {"isolate"},  # isolate/__init__.py, the names of the Python API
+    {"testing"},
     {"cli"},
     {"__main__"},
 )
