@@ -44,12 +44,13 @@ class Entry:
         lock_fd: the locked descriptor, close-on-exec; -1 where this object isn't the owner's.
     """
 
-    __slots__ = ("directory", "id", "lock_fd", "store")
+    __slots__ = ("_journal", "directory", "id", "lock_fd", "store")
 
     def __init__(self, store: Store, name: str) -> None:
         self.store = store
         self.id = name
         self.directory = f"{store.root}/{CONTAINERS}/{name}"
+        self._journal = Journal(f"{self.directory}/journal")
         self.lock_fd = -1
 
     def __repr__(self) -> str:
@@ -58,7 +59,7 @@ class Entry:
     @property
     def journal(self) -> Journal:
         """What was made for the container."""
-        return Journal(f"{self.directory}/journal")
+        return self._journal
 
     # --- the lock -------------------------------------------------------------------------------
 
