@@ -3,6 +3,7 @@
 from isolate.cli import (  # isort: skip - the order of the help
     run_command,
     lifecycle,
+    exec,  # noqa: A004 - the verb's name
     ps,
     inspect,
     logs,
@@ -12,6 +13,7 @@ from isolate.cli import (  # isort: skip - the order of the help
     gc,
     backends,
     doctor,
+    verify,
     schema,
     spec,
     version,
@@ -22,6 +24,7 @@ __all__ = [
     "delete",
     "doctor",
     "events",
+    "exec",
     "gc",
     "inspect",
     "kill",
@@ -31,5 +34,6 @@ __all__ = [
     "run_command",
     "schema",
     "spec",
+    "verify",
     "version",
 ]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 
-class Breach(AssertionError):
+class Breach(AssertionError):  # noqa: N818 - the word of contracts
     """A backend doesn't do what its contract or its own claim says."""
 
     __tracebackhide__ = True

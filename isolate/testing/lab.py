@@ -1,4 +1,4 @@
-"""Where a backend is tried out: containers of its own state directory, run to their end or alive."""
+"""Where a backend is tried out: containers in a state directory of the test's own."""
 
 from __future__ import annotations
 
@@ -163,9 +163,7 @@ class Lab:
         """What a Python program inside emitted; it must end with exit code 0."""
         ran = self.run(self.script(source, *given), *documents)
         if ran.result.exit_status != 0:
-            breach(
-                f"a probe inside ended with {ran.status}: {ran.stderr.decode(errors='replace')}"
-            )
+            breach(f"a probe inside ended with {ran.status}: {ran.stderr.decode(errors='replace')}")
         return _decoded(ran.stdout)
 
     def create(self, args: Sequence[str], *documents: Document) -> Live:

@@ -1,4 +1,4 @@
-"""What a contract test wants of its host: missing, it skips; or fails where ISOLATE_REQUIRE says so.
+"""What a contract test wants of its host; without it it skips, or fails if ISOLATE_REQUIRE says so.
 
 `ISOLATE_REQUIRE` is `all`, or names separated by commas; `all,-kvm` leaves one out. The names are
 `backend:NAME` (the backend works here) and those that the tests below give.

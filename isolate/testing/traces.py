@@ -55,9 +55,7 @@ class Traces:
 
     def _look(self) -> dict[str, set[str]]:
         return {
-            "process": {
-                f"{one.pid} {one.start_time}" for one in processes.ours(self._token)
-            },
+            "process": {f"{one.pid} {one.start_time}" for one in processes.ours(self._token)},
             "cgroup": set(_cgroups()),
             "mount": set(_lines("/proc/self/mountinfo")),
             "link": _names("/sys/class/net"),
@@ -79,7 +77,8 @@ class Traces:
         """What lies in the state directory's folders, and what is named after a container
         elsewhere."""
         for folder in _names(self._state):
-            yield from (f"{self._state}/{folder}/{name}" for name in _names(f"{self._state}/{folder}"))
+            path = f"{self._state}/{folder}"
+            yield from (f"{path}/{name}" for name in _names(path))
         for place in {*_PLACES, tempfile.gettempdir()}:
             for name in _names(place):
                 yield from self._named(f"{place}/{name}")
@@ -90,7 +89,7 @@ class Traces:
 
 
 def _shown(kind: str, item: str) -> str:
-    return processes.described(int(item.split()[0])) if kind == "process" else item
+    return processes.described(int(item.split(maxsplit=1)[0])) if kind == "process" else item
 
 
 def _cgroups() -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Every installed backend of ours passes the contract; a new one is tested as soon as it registers."""
+"""Every backend of ours passes the contract; a new one is tested as soon as it registers."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class BackendContract(PromisesContract, ProgramsContract, LifecycleContract):
-    """Subclass it under a name that begins with `Test`, and pytest runs the whole contract:
+    """The whole contract, once it is subclassed under a name that begins with `Test`.
 
         class TestMine(BackendContract):
             name = "mine"

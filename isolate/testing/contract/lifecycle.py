@@ -28,7 +28,7 @@ handle = Handle.build(given[1], "handle")
 """
 
 
-class _CutShort(IsolateError):
+class _CutShortError(IsolateError):
     """What a test raises in the middle of a creation."""
 
 
@@ -135,7 +135,7 @@ class LifecycleContract:
                 lab.backend, lab.spec(_SLEEP), lab.store, id=lab.new_id(), checkpoint=_raiser(step)
             )
             error = errors_of(container.create)
-            hold(isinstance(error, _CutShort), f"a failure at {step!r} became {error!r}")
+            hold(isinstance(error, _CutShortError), f"a failure at {step!r} became {error!r}")
             nothing(lab.traces.left(), f"a creation that failed at {step!r} left")
 
     def test_a_creation_that_is_killed_can_be_collected(self, lab: Lab) -> None:
@@ -192,7 +192,7 @@ def _steps(lab: Lab) -> list[str]:
 def _raiser(step: str) -> Callable[[str], None]:
     def checkpoint(name: str) -> None:
         if name == step:
-            raise _CutShort(f"cut short at {step}")
+            raise _CutShortError(f"cut short at {step}")
 
     return checkpoint
 

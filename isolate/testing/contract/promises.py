@@ -7,12 +7,12 @@ import os
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from isolate.backend import FEATURES, API_VERSION, Plan, Problem, ReceiptRow, required
+from isolate.backend import API_VERSION, FEATURES, Plan, Problem, ReceiptRow, required
 from isolate.errors import IsolateError, UnsupportedError
-from isolate.linux import prctl
+from isolate.linux import capabilities, prctl
 from isolate.testing import oracle
 from isolate.testing.features import CONTRACTS
-from isolate.testing.hold import breach, hold, nothing, same
+from isolate.testing.hold import hold, nothing, same
 from isolate.testing.lab import errors_of
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from isolate.testing.features import FeatureContract
     from isolate.testing.lab import Lab
 
-_NOBODY = 65534
 REFUSED = "refused"  # the property of a test report that tells a refusal from a proof
 
 
@@ -143,16 +142,15 @@ def _prove_refused(lab: Lab, contract: FeatureContract) -> None:
 
 
 def _without_rights(call: Callable[[], None]) -> str:
-    """What a call raises in a child without capabilities (as nobody where this is root); "" is
-    nothing."""
+    """What a call raises in a child without any capability; "" is nothing.
+
+    The child keeps its user, who may be the only one that may read this installation.
+    """
     read_end, write_end = os.pipe()
     child = os.fork()
     if child == 0:
         try:
-            if os.geteuid() == 0:
-                os.setgroups([])
-                os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-                os.setresuid(_NOBODY, _NOBODY, _NOBODY)
+            capabilities.capset(0, 0, 0)
             prctl.set_no_new_privs()
             call()
         except IsolateError as error:

@@ -177,8 +177,8 @@ class Privileged(FeatureContract):
         own = capabilities.read("self")
         if compares(lab):
             same(int(found["CapEff"], 16), own.bounding, "the effective set")
-        same(found.get("NoNewPrivs"), processes.status_field(os.getpid(), "NoNewPrivs"), "NoNewPrivs")
-        same(found.get("Seccomp"), processes.status_field(os.getpid(), "Seccomp"), "Seccomp")
+        for name in ("NoNewPrivs", "Seccomp"):
+            same(found.get(name), processes.status_field(os.getpid(), name), name)
 
 
 class HostUsers(FeatureContract):

@@ -129,7 +129,8 @@ def _said(lab: Lab) -> str:
 
 def _hook(lab: Lab, point: str) -> dict[str, Any]:
     script = f'echo "{{\\"point\\": \\"{point}\\", \\"state\\": $(tr -d "\\n")}}" >> "$0"'
-    return {"path": "/bin/sh", "args": ["sh", "-c", script, _said(lab)], "env": {"PATH": "/bin:/usr/bin"}}
+    args = ["sh", "-c", script, _said(lab)]
+    return {"path": "/bin/sh", "args": args, "env": {"PATH": "/bin:/usr/bin"}}
 
 
 class SeparateKernel(FeatureContract):
