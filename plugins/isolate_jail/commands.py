@@ -133,12 +133,14 @@ def _remove(store: Store, names: list[str]) -> None:
 def _modify(store: Store, definition: jails.Definition) -> None:
     row = registry.find(store.root, definition.name)
     new, old = definition.jail.said(), row.jail.said()
+    old["path"] = row.path
     for key in sorted({*new, *old}):
         if new.get(key) != old.get(key) and key not in CHANGEABLE:
             raise UnsupportedError(
                 f"{key} of jail {row.name} can't be changed while it runs",
                 hint=f"remove and create it; changeable are {', '.join(CHANGEABLE)}",
             )
+    del new["path"]  # it is the root, and no setting
     registry.replace(store.get(row.name).directory, row, new)
     typer.echo(f"{row.name}: changed")
 

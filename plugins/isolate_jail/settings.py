@@ -99,11 +99,13 @@ def _resolved(jail: Jail, family: str) -> list[str]:
 
 
 def views(spec: Spec, jail: Jail, net: Network) -> frozenset[str]:
-    """The namespaces to make. Raises SpecError where System V kinds can't be told apart."""
-    chosen = set(meaning.views(spec, supported()))
-    chosen.discard("network")
-    if not net.shared:
-        chosen.add("network")
+    """The namespaces to make: all that the parameters don't share, for a jail is no choice of
+    views. Raises SpecError where System V kinds can't be told apart."""
+    chosen = set(supported()) | {"mounts", "pids"}
+    if spec.privileges.users == "host":
+        chosen.discard("users")
+    if net.shared:
+        chosen.discard("network")
     if jail["host"] == "inherit":
         chosen.discard("hostname")
     kinds = {jail[name] for name in ("sysvmsg", "sysvsem", "sysvshm")}
@@ -143,7 +145,7 @@ def refuse(spec: Spec, jail: Jail, *, root: bool) -> None:
     """Refuse what can't be honoured, before anything is made."""
     if not root:
         _refuse_roots_own(jail)
-    if spec.privileges.privileged or spec.privileges.seccomp == meaning.UNCONFINED:
+    if spec.privileges.seccomp == meaning.UNCONFINED:
         raise UnsupportedError(
             "a jail is made of its filter: there is none without",
             hint="switch on what is missing by allow.*, or use another backend",
