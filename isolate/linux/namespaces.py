@@ -28,6 +28,7 @@ CLONE_NEWUSER = 0x10000000
 CLONE_NEWPID = 0x20000000
 CLONE_NEWNET = 0x40000000
 CLONE_PIDFD = 0x00001000
+CLONE_PARENT = 0x00008000
 CLONE_INTO_CGROUP = 0x200000000
 
 _SIGCHLD = 17
@@ -77,7 +78,7 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
         addressof(pidfd),
         0,
         0,
-        _SIGCHLD,
+        0 if flags & CLONE_PARENT else _SIGCHLD,  # a sibling's end is told as our own
         0,
         0,
         0,

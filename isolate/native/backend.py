@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from isolate.backend.abilities import Measures, OpensRoot, Pauses, Stats, Updates
+from isolate.backend.abilities import Executes, Measures, OpensRoot, Pauses, Stats, Updates
 from isolate.backend.base import Backend
 from isolate.backend.types import ExitStatus, Handle, Usage
 from isolate.errors import StateError, UnsupportedError
@@ -18,8 +18,9 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+    from isolate.backend.abilities import ExecContext
     from isolate.linux.cgroup import Group
-    from isolate.spec.model import Limits
+    from isolate.spec.model import Limits, Process
 
 DIRECTORY = "directory"
 OWN_PIDS = "own_pids"  # the first process is pid 1 of a namespace: its end is everyone's
@@ -29,7 +30,7 @@ _PAUSE = 0.01  # seconds between looks at a zombie of another process
 _PATIENCE = 10.0  # seconds in which SIGKILL must have worked
 
 
-class NativeBackend(Backend, Pauses, Updates, Measures, OpensRoot):
+class NativeBackend(Backend, Executes, Pauses, Updates, Measures, OpensRoot):
     """A backend that launches the program itself. `Handle.data` says where its traces are."""
 
     def start(self, handle: Handle) -> None:
@@ -102,6 +103,11 @@ class NativeBackend(Backend, Pauses, Updates, Measures, OpensRoot):
             io_read_bytes=used.io_read_bytes,
             io_write_bytes=used.io_write_bytes,
         )
+
+    def exec(self, handle: Handle, process: Process, context: ExecContext) -> Handle:
+        from isolate.native import executing
+
+        return executing.execute(handle, str(handle.data[DIRECTORY]), process, context)
 
     def pause(self, handle: Handle) -> None:
         _grouped(handle).freeze()

@@ -105,7 +105,7 @@ class Worker:
         path = f"{self.root}/{protocol.SOCKET}"
         with contextlib.suppress(OSError):
             # Where the state directory was replaced, the socket is another supervisor's.
-            if (found := os.stat(path)) and (found.st_dev, found.st_ino) == self._socket:
+            if _identity(path) == self._socket:
                 os.unlink(path)
         os._exit(0)
 

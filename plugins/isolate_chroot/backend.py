@@ -6,9 +6,9 @@ import os
 
 from isolate.backend.features import required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
-from isolate.linux import namespaces
+from isolate.linux import capabilities, namespaces
 from isolate.linux.names import RLIMITS
-from isolate.native import defaults, launcher, limits, receipt, roots
+from isolate.native import confinement, defaults, launcher, limits, receipt, roots
 from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
@@ -83,6 +83,15 @@ class ChrootBackend(NativeBackend):
                 context.checkpoint("configured")
                 channel.send(_CONFIGURED)
 
+            confinement.save(
+                context.directory,
+                capabilities=capabilities.read("self").bounding,
+                no_new_privileges=spec.privileges.no_new_privileges is True,
+                may_set_groups=True,
+                rlimits=spec.process.rlimits,
+                umask=spec.process.umask,
+                chrooted=True,
+            )
             prepared[START] = launcher.make_fifo(context.directory)
             context.checkpoint("launch")
             launched = launcher.launch(

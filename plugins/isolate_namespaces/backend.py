@@ -7,7 +7,7 @@ import os
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.linux import cgroup
-from isolate.native import filters, launcher, limits, maps, receipt, roots, views
+from isolate.native import confinement, filters, launcher, limits, maps, receipt, roots, views
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
@@ -92,6 +92,15 @@ class NamespacesBackend(NativeBackend):
                 single=asked is not None and asked.single,
                 entry=entry,
                 attached=context.attached,
+            )
+            confinement.save(
+                context.directory,
+                capabilities=chosen.capabilities,
+                no_new_privileges=chosen.no_new_privileges,
+                may_set_groups=not chosen.single_id,
+                rlimits=spec.process.rlimits,
+                umask=spec.process.umask,
+                seccomp=chosen.filter,
             )
             steps = plan.steps(spec, chosen)
             open_binds(steps, prepared)
