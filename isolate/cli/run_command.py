@@ -86,4 +86,10 @@ def register(
 
 
 register("run", "Run a program in a container.", _run, options.RUN_OPTIONS)
+register(
+    "create",
+    "Make a container in the background that `start` starts; print its id.",
+    _create,
+    options.CREATE_OPTIONS,
+)
 register("explain", "Say what `run` would do, step by step.", _explain, options.EXPLAIN_OPTIONS)

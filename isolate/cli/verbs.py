@@ -3,11 +3,15 @@
 from isolate.cli import (  # isort: skip - the order of the help
     run_command,
     lifecycle,
+    attach,
     exec,  # noqa: A004 - the verb's name
     ps,
     inspect,
     logs,
+    stats,
     events,
+    update,
+    cp,
     kill,
     delete,
     gc,
@@ -20,7 +24,9 @@ from isolate.cli import (  # isort: skip - the order of the help
 )
 
 __all__ = [
+    "attach",
     "backends",
+    "cp",
     "delete",
     "doctor",
     "events",
@@ -34,6 +40,8 @@ __all__ = [
     "run_command",
     "schema",
     "spec",
+    "stats",
+    "update",
     "verify",
     "version",
 ]

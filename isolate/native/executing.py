@@ -25,6 +25,7 @@ from isolate.spec.model import Rlimit
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import NoReturn
 
     from isolate.backend.abilities import ExecContext
@@ -37,12 +38,22 @@ if TYPE_CHECKING:
 _ENTERED = "entered"
 
 
-def execute(handle: Handle, directory: str, process_: Process, context: ExecContext) -> Handle:
-    """Start the program; the handle is its process's. Raises LaunchError, ExecError."""
+def execute(
+    handle: Handle,
+    directory: str,
+    process_: Process,
+    context: ExecContext,
+    *,
+    fences: Sequence[Step] = (),
+) -> Handle:
+    """Start the program; the handle is its process's. Raises LaunchError, ExecError.
+
+    `fences` are steps of a backend's own that restrict the program, run before the filter's.
+    """
     if handle.pid is None or handle.start_time is None:
         raise StateError(f"container {handle.id} has no process")
     confined = confinement.load(directory)
-    steps = plan(process_, confined, context.stdio)
+    steps = plan(process_, confined, context.stdio, fences)
     try:
         pidfd = process.open_pidfd(handle.pid, handle.start_time)
     except ProcessLookupError:
@@ -63,15 +74,20 @@ def execute(handle: Handle, directory: str, process_: Process, context: ExecCont
     return Handle(id=handle.id, backend=handle.backend, pid=pid, start_time=process.start_time(pid))
 
 
-def plan(process_: Process, confined: Confinement, stdio: tuple[int, int, int]) -> list[Step]:
+def plan(
+    process_: Process,
+    confined: Confinement,
+    stdio: tuple[int, int, int],
+    fences: Sequence[Step] = (),
+) -> list[Step]:
     """The steps of the second process, in the order of a container's own last steps."""
     rlimits = {
         name: Rlimit(soft=soft, hard=hard) for name, (soft, hard) in confined.rlimits.items()
     }
     rlimits |= dict(process_.rlimits)
-    seccomp: list[Step] = []
+    seccomp: list[Step] = list(fences)
     if confined.seccomp is not None:
-        seccomp = [identity.Seccomp(confined.seccomp, confined.seccomp_flags, "the container")]
+        seccomp.append(identity.Seccomp(confined.seccomp, confined.seccomp_flags, "the container"))
     return [
         identity.SessionKeyring(),
         process_steps.NewSession(),

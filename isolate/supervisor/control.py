@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from isolate.errors import StateError, UnsupportedError
 from isolate.linux import process
 from isolate.linux.signals import SIGKILL, SIGTERM
-from isolate.runtime import control, exits
+from isolate.runtime import abilities, control, exits
 from isolate.runtime.inspect import backend_of, describe, handle_of
 from isolate.supervisor import client
 
 if TYPE_CHECKING:
+    from isolate.spec.model import Limits
     from isolate.state import Entry, Store
 
 _PAUSE = 0.02
@@ -59,6 +60,15 @@ def delete(entry: Entry, *, force: bool) -> None:
         client.request(entry.store, "delete", id=entry.id, force=force)
     else:
         control.delete(entry, force=force)
+
+
+def update(entry: Entry, limits: Limits) -> None:
+    """Change limits of a running container; a detached one's record keeps them for its restarts."""
+    backend, handle = abilities.running(entry, "created", "running", "paused")
+    if entry.kept():
+        client.request(entry.store, "update", id=entry.id, limits=limits.to_dict())
+    else:
+        abilities.update(backend, handle, limits)
 
 
 def delete_stopped(store: Store) -> list[str]:
