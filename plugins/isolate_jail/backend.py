@@ -7,10 +7,11 @@ import time
 
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
-from isolate.errors import HostError, LaunchError
-from isolate.linux import address, cgroup, landlock, process, signals
+from isolate.errors import HostError, LaunchError, StateError, UnsupportedError
+from isolate.linux import address, cgroup, landlock, signals
+from isolate.linux import process as processes
 from isolate.linux.cgroup import addresses
-from isolate.native import filters, launcher, limits, maps, roots, views
+from isolate.native import confinement, executing, filters, launcher, limits, maps, roots, views
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
@@ -20,11 +21,12 @@ from isolate_jail import plan as plans
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from isolate.backend.abilities import ExecContext
     from isolate.backend.types import Context, ReceiptRow
     from isolate.linux.cgroup import Group
     from isolate.native.channel import Channel
     from isolate.native.roots import PreparedRoot
-    from isolate.spec.model import Spec
+    from isolate.spec.model import Process, Spec
     from isolate_jail.parameters import Jail
 
 _ALWAYS = frozenset(FEATURES) - {
@@ -151,6 +153,16 @@ class JailBackend(NativeBackend):
                     entry=entry,
                     attached=context.attached,
                 )
+                confinement.save(
+                    context.directory,
+                    capabilities=chosen.capabilities,
+                    no_new_privileges=plans.no_new_privileges(spec, jail),
+                    may_set_groups=not chosen.single_id,
+                    rlimits=spec.process.rlimits,
+                    umask=spec.process.umask,
+                    seccomp=chosen.filter,
+                    chrooted=jail["enforce_statfs"] == 2,
+                )
                 _restrict_network(jail, net, group)
                 steps = plans.plan(spec, jail, chosen)
                 open_binds(steps, prepared)
@@ -223,13 +235,28 @@ class JailBackend(NativeBackend):
         if row is not None:
             hooks.run(row.jail, "poststart", name=handle.id)
 
+    def exec(self, handle: Handle, process: Process, context: ExecContext) -> Handle:
+        directory = str(handle.data[DIRECTORY])
+        row, spec = registry.read(directory), registry.spec_of(directory)
+        if row is None:
+            raise StateError(f"container {handle.id} is no jail any more")
+        jail = row.jail
+        if spec.privileges.seccomp not in (None, "default"):
+            raise UnsupportedError(
+                "exec can't load the second filter of this jail",
+                hint="leave --seccomp out, or run the program with the jail",
+            )
+        net = settings.network(spec, jail, root=os.geteuid() == 0)
+        fences = plans.exec_fences(settings.completed(spec, jail), jail, net)
+        return executing.execute(handle, directory, process, context, fences=fences)
+
     def delete(self, handle: Handle) -> None:
         row = _row(handle)
         if row is None:
             super().delete(handle)
             return
         jail = row.jail
-        if handle.pid is not None and process.alive(*first_process(handle)):
+        if handle.pid is not None and processes.alive(*first_process(handle)):
             hooks.run_all(jail, "prestop", name=handle.id)
             self._stop(handle, jail["stop.timeout"])
         super().delete(handle)
@@ -246,7 +273,7 @@ class JailBackend(NativeBackend):
         self.kill(handle, signals.SIGTERM, everyone=not held)
         deadline = time.monotonic() + timeout
         pid, start_time = first_process(handle)
-        while process.alive(pid, start_time) and time.monotonic() < deadline:
+        while processes.alive(pid, start_time) and time.monotonic() < deadline:
             time.sleep(0.01)
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:

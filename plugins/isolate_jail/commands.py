@@ -7,13 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from isolate.backend.abilities import ExecContext, Executes
 from isolate.cli.app import JsonOption, RootOption  # noqa: TC001 - typer reads them
 from isolate.cli.output import print_json, print_table
 from isolate.errors import ExistsError, IsolateError, SpecError, UnsupportedError
 from isolate.native.limits import group_of
 from isolate.plugins import load
-from isolate.runtime.abilities import refusal, running
+from isolate.runtime.executing import execute
 from isolate.runtime.inspect import describe, handle_of
 from isolate.spec.model import Process, Spec
 from isolate.state import Store, find
@@ -236,11 +235,5 @@ def jexec(
     """Run a program in a jail."""
     store = Store(find(root))
     row = registry.find(store.root, name)
-    backend, handle = running(store.get(row.name))
-    if not isinstance(backend, Executes):
-        raise refusal(backend, Executes)
     process = Process(args=tuple(command or ("/bin/sh",)), user=user or row.jail["exec.jail_user"])
-    started = backend.exec(handle, process, ExecContext())
-    backend.start(started)
-    status = backend.wait(started)
-    return status.shell_code if status is not None else 0
+    return execute(store.get(row.name), process).shell_code

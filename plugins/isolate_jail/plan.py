@@ -155,7 +155,7 @@ def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
 def _rights(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
     """Without no_new_privs both fences need CAP_SYS_ADMIN, so they come before it is dropped."""
     rlimits = {RLIMITS[name]: limit for name, limit in spec.process.rlimits.items()}
-    fences: list[Step] = [_landlock(spec, jail, chosen)]
+    fences: list[Step] = [_landlock(spec, jail, chosen.network)]
     fences.append(identity.Seccomp(chosen.filter.program, chosen.filter.flags, "the jail"))
     if chosen.extra_filter is not None:
         extra = chosen.extra_filter
@@ -177,18 +177,31 @@ def no_new_privileges(spec: Spec, jail: Jail) -> bool:
     return not (jail["allow.suser"] and spec.privileges.no_new_privileges is False)
 
 
-def _landlock(spec: Spec, jail: Jail, chosen: Choices) -> Step:
+def exec_fences(spec: Spec, jail: Jail, network: settings.Network) -> list[Step]:
+    """What a further program gets beside the capabilities and the filter of the jail.
+
+    It is in a Landlock domain of its own, so it isn't kept from signals to the jail's processes:
+    the pid namespace has no others. Nor from abstract sockets, where the network has no others.
+    """
+    scope = landlock.SCOPE_ABSTRACT_UNIX_SOCKET if network.shared else 0
+    return [_landlock(spec, jail, network, scope)]
+
+
+def _landlock(
+    spec: Spec, jail: Jail, network: settings.Network, scope: int = landlock.SCOPE_ALL
+) -> Step:
     """A Landlock domain for files forbids every mount, so it can't stand where some are allowed."""
     net, ports = 0, None
-    if chosen.network.disabled >= {"ip4", "ip6"}:
+    if network.disabled >= {"ip4", "ip6"}:
         net = landlock.NET_ALL
-    elif not jail["allow.reserved_ports"] and chosen.network.shared and _port_start() < 1024:
+    elif not jail["allow.reserved_ports"] and network.shared and _port_start() < 1024:
         net, ports = landlock.NET_BIND_TCP, range(1024, 65536)
     return steps.Landlock(
         _files(spec),
         restrict_files=not (jail["allow.mount"] or jail["children.max"]),
         net=net,
         ports=ports,
+        scope=scope,
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 
 from isolate.errors import SpecError, StateError, UnsupportedError
+from isolate.spec.model import Spec
 from isolate.state import Store
 from isolate.state.json_lines import dumps, loads
 from isolate_jail import parameters
@@ -115,6 +116,13 @@ def replace(directory: str, row: Row, said: Mapping[str, Any]) -> None:
     """Store other parameters of a jail. Raises OSError."""
     values = {name: getattr(row, name) for name in Row.__slots__} | {"parameters": said}
     _write(directory, Row(**values))
+
+
+def spec_of(directory: str) -> Spec:
+    """The spec that a container was made from, as the state directory has it. Raises StateError."""
+    root = os.path.dirname(os.path.dirname(directory))
+    record = Store(root).get(os.path.basename(directory)).read_record()
+    return Spec.build(record["spec"], "spec")
 
 
 def remove(directory: str) -> None:

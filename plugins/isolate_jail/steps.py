@@ -112,7 +112,7 @@ class Landlock(Step):
     """The second fence: even with a hole in the first, these rights hold."""
 
     name = "landlock"
-    __slots__ = ("_files", "_net", "_ports", "_restrict_files")
+    __slots__ = ("_files", "_net", "_ports", "_restrict_files", "_scope")
 
     def __init__(
         self,
@@ -121,7 +121,9 @@ class Landlock(Step):
         restrict_files: bool,
         net: int,
         ports: range | None,
+        scope: int = landlock.SCOPE_ALL,
     ) -> None:
+        self._scope = scope
         self._files = files
         self._restrict_files = restrict_files
         self._net = net
@@ -139,7 +141,9 @@ class Landlock(Step):
 
     def run(self, child: Child) -> None:
         fs = landlock.FS_ALL if self._restrict_files else 0
-        with landlock.Ruleset(fs=fs, net=self._net, scope=landlock.SCOPE_ALL) as ruleset:
+        if not (fs or self._net or self._scope):
+            return
+        with landlock.Ruleset(fs=fs, net=self._net, scope=self._scope) as ruleset:
             for path, access in self._files if fs else ():
                 self._allow(ruleset, path, access)
             if self._ports is not None:

@@ -113,3 +113,17 @@ def test_mistakes_have_a_place_or_a_hint(rootless_cmd: Isolate, conf: str) -> No
         assert done.returncode == 1, argv
         assert words in done.stderr
         assert "hint:" in done.stderr
+
+
+def test_a_further_program_is_no_freer(rootless_cmd: Isolate, conf: str) -> None:
+    """The capabilities, the filter, the hidden mount table and Landlock hold for it as well."""
+    rootless_cmd("jail", "-f", conf, "-c", "base", check=True)
+    script = (
+        "cat /proc/self/mountinfo; grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status;"
+        "mknod /fifo p && echo fifo; mknod /null c 1 3 || echo refused; ls /proc/1/root || echo no"
+    )
+    done = rootless_cmd("jexec", "base", "--", "sh", "-c", script)
+    lines = done.stdout.split("\n")
+    assert lines[:5] == [f"Cap{kind}:\t{0:016x}" for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")]
+    assert lines[5:10] == ["NoNewPrivs:\t1", "Seccomp:\t2", "fifo", "refused", "no"]
+    assert rootless_cmd("jexec", "base", "--", "sh", "-c", "exit 7").returncode == 7
