@@ -56,17 +56,18 @@ for child in children:
     os.waitpid(child, 0)
 """
 
-# A tree that keeps forking: each process is replaced by a child of its own, in its own session.
+# A tree that keeps forking: each process is replaced by a child of its own, in its own session,
+# some as fast as they can; and one that only waits, which the host finds most easily.
 FORKING = """
-def hop():
+def hop(pause):
     while True:
         if os.fork():
             os._exit(0)
         os.setsid()
-        time.sleep(0.002)
-for _ in range(4):
+        time.sleep(pause)
+for pause in (0.002, 0.002, 0.05, 60):
     if os.fork() == 0:
-        hop()
+        hop(pause)
 emit("forking")
 while True:
     time.sleep(1)
