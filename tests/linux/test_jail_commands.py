@@ -24,7 +24,7 @@ exec.stop = "echo stopping";
 web {{ children.max = 2; host.hostname = web.example; meta = "of the web"; depend = base; }}
 web.cache {{ allow.raw_sockets = 0; }}
 base {{ }}
-once {{ persist = 0; command = "true"; }}
+plain {{ persist = 0; exec.stop = ; exec.start = ; command = "exec sleep 1000"; }}
 """
 
 
@@ -117,13 +117,14 @@ def test_mistakes_have_a_place_or_a_hint(rootless_cmd: Isolate, conf: str) -> No
 
 def test_a_further_program_is_no_freer(rootless_cmd: Isolate, conf: str) -> None:
     """The capabilities, the filter, the hidden mount table and Landlock hold for it as well."""
-    rootless_cmd("jail", "-f", conf, "-c", "base", check=True)
+    rootless_cmd("jail", "-f", conf, "-c", "plain", check=True)
     script = (
         "cat /proc/self/mountinfo; grep -E '^(Cap|NoNewPrivs|Seccomp:)' /proc/self/status;"
         "mknod /fifo p && echo fifo; mknod /null c 1 3 || echo refused; ls /proc/1/root || echo no"
     )
-    done = rootless_cmd("jexec", "base", "--", "sh", "-c", script)
+    done = rootless_cmd("jexec", "plain", "--", "sh", "-c", script)
+    assert done.stdout, done.stderr
     lines = done.stdout.split("\n")
     assert lines[:5] == [f"Cap{kind}:\t{0:016x}" for kind in ("Inh", "Prm", "Eff", "Bnd", "Amb")]
     assert lines[5:10] == ["NoNewPrivs:\t1", "Seccomp:\t2", "fifo", "refused", "no"]
-    assert rootless_cmd("jexec", "base", "--", "sh", "-c", "exit 7").returncode == 7
+    assert rootless_cmd("jexec", "plain", "--", "sh", "-c", "exit 7").returncode == 7
