@@ -1,4 +1,4 @@
-"""What a test may not leave behind: cgroups, mounts, processes, links, descriptors."""
+"""What a test may not leave behind: cgroups, mounts, processes, links, descriptors, limits."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ class Snapshot:
             "mount": set(_lines("/proc/self/mountinfo")),
             "named network namespace": _listing("/run/netns"),
             "process": _processes(),
+            "resource limit of pytest": set(_lines("/proc/self/limits")),
         }
 
     def left_since(self, before: Snapshot) -> list[str]:
