@@ -14,12 +14,22 @@ from isolate.errors import SpecError
 def update(
     ids: IdsArgument,
     *,
-    memory: Annotated[str | None, typer.Option("--memory", "-m", metavar="SIZE")] = None,
-    memory_swap: Annotated[str | None, typer.Option("--memory-swap", metavar="SIZE")] = None,
-    cpus: Annotated[str | None, typer.Option("--cpus", metavar="N")] = None,
-    cpu_weight: Annotated[str | None, typer.Option("--cpu-weight", metavar="1..10000")] = None,
-    cpuset: Annotated[str | None, typer.Option("--cpuset", metavar="LIST")] = None,
-    pids: Annotated[str | None, typer.Option("--pids", metavar="N")] = None,
+    memory: Annotated[
+        str | None, typer.Option("--memory", "-m", metavar="SIZE", help="Memory limit.")
+    ] = None,
+    memory_swap: Annotated[
+        str | None, typer.Option("--memory-swap", metavar="SIZE", help="Swap beside it.")
+    ] = None,
+    cpus: Annotated[
+        str | None, typer.Option("--cpus", metavar="N", help="CPUs' worth of time.")
+    ] = None,
+    cpu_weight: Annotated[
+        str | None, typer.Option("--cpu-weight", metavar="1..10000", help="CPU share.")
+    ] = None,
+    cpuset: Annotated[str | None, typer.Option("--cpuset", metavar="LIST", help="CPUs.")] = None,
+    pids: Annotated[
+        str | None, typer.Option("--pids", metavar="N", help="Processes and threads.")
+    ] = None,
     root: RootOption = None,
 ) -> None:
     """Change limits of containers that run."""

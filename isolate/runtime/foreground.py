@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from isolate.runtime.tty import RawTerminal
 
 _STEP = 0.05  # seconds between looks at a program that has no process here
+_TROUBLE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 _GRACE = 100  # milliseconds that a reader has for what came before a limit was reached
 
 
@@ -62,7 +63,7 @@ class Foreground:
     def relay_terminal(self, master: int, stdin: int, stdout: int, raw: RawTerminal | None) -> None:
         """Pass the program's terminal on to the caller's streams."""
         self._output = [Relay(master, stdout, self._budget)]
-        self._relays = [Relay(stdin, master), *self._output]
+        self._relays = [Relay(stdin, master, ours=True), *self._output]
         if raw is not None:
             self._terminal = (raw, master)
             raw.pass_size(master)
@@ -97,16 +98,7 @@ class Foreground:
 
     def _turn(self, pidfd: int | None) -> bool:
         """One round of the loop; whether the program has ended."""
-        poll = select.poll()
-        poll.register(self._signal_fd, select.POLLIN)
-        if pidfd is not None:
-            poll.register(pidfd, select.POLLIN)
-        if self._cancel_fd >= 0:
-            poll.register(self._cancel_fd, select.POLLIN)
-        for relay in self._relays:
-            for descriptor, events in relay.interests():
-                poll.register(descriptor, events)
-        ready = {descriptor for descriptor, _events in poll.poll(self._patience(pidfd))}
+        ready = self._poll(pidfd)
         for relay in self._relays:
             if any(descriptor in ready for descriptor, _events in relay.interests()):
                 relay.act()
@@ -116,12 +108,39 @@ class Foreground:
             self._cancel_fd = -1
             self._backend.kill(self._handle, signals.SIGKILL, everyone=True)
         self._check_limits()
-        if pidfd is None or pidfd in ready:
-            status = self._backend.wait(self._handle, 0)
-            if status is not None:
-                self._outcome.status = status
-                return True
-        return False
+        return (pidfd is None or pidfd in ready) and self._has_ended()
+
+    def _poll(self, pidfd: int | None) -> set[int]:
+        """Wait until something is to be done; the descriptors that say so."""
+        poll = select.poll()
+        for watched in (self._signal_fd, self._cancel_fd, -1 if pidfd is None else pidfd):
+            if watched >= 0:
+                poll.register(watched, select.POLLIN)
+        for relay in self._relays:
+            for descriptor, events in relay.interests():
+                poll.register(descriptor, events)
+        return {descriptor for descriptor, _events in poll.poll(self._patience(pidfd))}
+
+    def _has_ended(self) -> bool:
+        status = self._backend.wait(self._handle, 0)
+        if status is not None:
+            self._outcome.status = status
+        return status is not None
+
+    def _poll(self, pidfd: int | None) -> dict[int, int]:
+        """Wait for something to do: what has happened, by descriptor."""
+        wanted = {self._signal_fd: select.POLLIN}
+        if pidfd is not None:
+            wanted[pidfd] = select.POLLIN
+        if self._cancel_fd >= 0:
+            wanted[self._cancel_fd] = select.POLLIN
+        for relay in self._relays:
+            for descriptor, events in relay.interests():
+                wanted[descriptor] = wanted.get(descriptor, 0) | events
+        poll = select.poll()
+        for descriptor, events in wanted.items():
+            poll.register(descriptor, events)
+        return dict(poll.poll(self._patience(pidfd)))
 
     def _patience(self, pidfd: int | None) -> float | None:
         """Milliseconds that poll(2) may wait."""

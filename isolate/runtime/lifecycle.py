@@ -166,7 +166,7 @@ class Container:
         self.handle = self.backend.create(self.spec, context)
         self.checkpoint("receipt")
         self.receipt = self.backend.receipt(self.spec, self.handle)
-        self._verify_receipt()
+        self._verify(self.receipt)
         self.record("created")
         self.checkpoint("created")
         self._hooks.container_created(self.handle, self.spec)
@@ -175,8 +175,8 @@ class Container:
         """The range that the container has already, whose ids own its files; else a new one."""
         return claimed(self._reserved) or idrange.claim(self._store, self.id)
 
-    def _verify_receipt(self) -> None:
-        broken = [row for row in self.receipt if not row.holds and row.feature not in self.waived]
+    def _verify(self, rows: list[ReceiptRow]) -> None:
+        broken = [row for row in rows if not row.holds and row.feature not in self.waived]
         if broken:
             row = broken[0]
             raise ReceiptError(
@@ -195,6 +195,11 @@ class Container:
     def start(self) -> None:
         """Execute the program. Raises ExecError where it can't be."""
         self.backend.start(self.running_handle)
+        known = {row.feature for row in self.receipt}
+        rows = self.backend.receipt_at_start(self.spec, self.running_handle)
+        late = [row for row in rows if row.feature not in known]
+        self._verify(late)
+        self.receipt += late
         self.record("running")
         self._hooks.container_started(self.running_handle)
 
