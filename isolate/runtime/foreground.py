@@ -100,7 +100,12 @@ class Foreground:
         """One round of the loop; whether the program has ended."""
         ready = self._poll(pidfd)
         for relay in self._relays:
-            if any(descriptor in ready for descriptor, _events in relay.interests()):
+            # A terminal's master is read by one relay and written by the other: readable doesn't
+            # mean writable. An error or a hang-up shows in the attempt.
+            if any(
+                ready.get(descriptor, 0) & (events | _TROUBLE)
+                for descriptor, events in relay.interests()
+            ):
                 relay.act()
         if self._signal_fd in ready:
             self._forward()
@@ -109,23 +114,6 @@ class Foreground:
             self._backend.kill(self._handle, signals.SIGKILL, everyone=True)
         self._check_limits()
         return (pidfd is None or pidfd in ready) and self._has_ended()
-
-    def _poll(self, pidfd: int | None) -> set[int]:
-        """Wait until something is to be done; the descriptors that say so."""
-        poll = select.poll()
-        for watched in (self._signal_fd, self._cancel_fd, -1 if pidfd is None else pidfd):
-            if watched >= 0:
-                poll.register(watched, select.POLLIN)
-        for relay in self._relays:
-            for descriptor, events in relay.interests():
-                poll.register(descriptor, events)
-        return {descriptor for descriptor, _events in poll.poll(self._patience(pidfd))}
-
-    def _has_ended(self) -> bool:
-        status = self._backend.wait(self._handle, 0)
-        if status is not None:
-            self._outcome.status = status
-        return status is not None
 
     def _poll(self, pidfd: int | None) -> dict[int, int]:
         """Wait for something to do: what has happened, by descriptor."""
@@ -141,6 +129,12 @@ class Foreground:
         for descriptor, events in wanted.items():
             poll.register(descriptor, events)
         return dict(poll.poll(self._patience(pidfd)))
+
+    def _has_ended(self) -> bool:
+        status = self._backend.wait(self._handle, 0)
+        if status is not None:
+            self._outcome.status = status
+        return status is not None
 
     def _patience(self, pidfd: int | None) -> float | None:
         """Milliseconds that poll(2) may wait."""

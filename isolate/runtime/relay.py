@@ -35,12 +35,16 @@ class Relay:
     and nothing piles up here.
     """
 
-    __slots__ = ("_budget", "_pending", "sink", "source")
+    __slots__ = ("_budget", "_ours", "_pending", "sink", "source")
 
-    def __init__(self, source: int, sink: int, budget: Budget | None = None) -> None:
+    def __init__(
+        self, source: int, sink: int, budget: Budget | None = None, *, ours: bool = False
+    ) -> None:
+        """`ours`: the source is the caller's own stream, which stays open whatever happens."""
         self.source = source
         self.sink = sink
         self._budget = budget or Budget(None)
+        self._ours = ours
         self._pending = b""
 
     @property
@@ -96,6 +100,9 @@ class Relay:
 
     def _let_go_of_source(self) -> None:
         """Close our end in place: its number stays taken, as others hold and close it too."""
+        if self._ours:
+            self.source = -1
+            return
         null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
         os.dup2(null, self.source, inheritable=False)
         os.close(null)
