@@ -83,6 +83,10 @@ class LxcBackend(NativeBackend):
         missing = {f"view.{view}" for view in ("time", "cgroups") if view not in supported()}
         return (_PROMISED - missing) | limits.promised()
 
+    def validate(self, spec: Spec) -> None:
+        super().validate(spec)
+        translate.refuse_impossible(spec, meaning.views(spec, supported()))
+
     def explain(self, spec: Spec) -> Plan:
         places = cgroups.Places("isolate-ID", {}, None)
         views = meaning.views(spec, supported())
@@ -113,11 +117,11 @@ class LxcBackend(NativeBackend):
         )
 
     def create(self, spec: Spec, context: Context) -> Handle:
+        self.validate(spec)
         binary = _binary()
         if binary is None:
             raise HostError("there is no lxc-start on PATH", hint="apt-get install lxc")
         views = meaning.views(spec, supported())
-        translate.refuse_impossible(spec, views)
         asked = maps.of(spec, context.claim_ids) if "users" in views else None
         places = cgroups.places(context.id, spec)
         recorded = [*places.directories.values(), *places.monitor_directories.values()]

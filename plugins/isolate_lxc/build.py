@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 
-from isolate.errors import SpecError
+from isolate.errors import SpecError, UnsupportedError
 from isolate.linux import mount, resolve
 from isolate.native import accounts, detached, mount_steps
 from isolate.native.failure import from_child
@@ -140,6 +140,13 @@ class Build:
         if not translate.mapped(maps, account.uid, account.gid):
             whom = f"{account.uid}:{account.gid} is not in the container's user map"
             raise from_child("process.user", 0, whom, "")
+        if account.groups and maps is not None and not self.spec.process.groups:
+            groups = ", ".join(map(str, account.groups))
+            raise UnsupportedError(
+                f"user {self.spec.process.user} is in the groups {groups} by the root's "
+                "/etc/group, and LXC sets no supplementary groups in a user namespace",
+                hint=f"to go without them, name the one group: --user {account.uid}:{account.gid}",
+            )
         return User(account.uid, account.gid, account.groups, account.home)
 
     def _write(self, config: Config) -> None:
@@ -174,7 +181,9 @@ def arguments(name: str, defines: list[str], program: list[str]) -> list[str]:
         raise SpecError("process.args", "no program is given")
     state = f"{steps.FILES}/{STATE}"
     where = ["-n", name, "-P", steps.FILES, "-f", f"{state}/{CONFIG}"]
-    return ["-F", *where, "-o", f"{state}/{LOG}", "-l", "INFO", "-q", *defines, "--", *program]
+    # Not -o and -l: beside them LXC takes no notice of -q, and writes to the program's stderr.
+    told = ["-q", "--define", f"lxc.log.file={state}/{LOG}", "--define", "lxc.log.level=INFO"]
+    return ["-F", *where, *told, *defines, "--", *program]
 
 
 def preview_user(spec: Spec) -> User:

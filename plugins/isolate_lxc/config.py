@@ -1,7 +1,8 @@
 """An LXC configuration: keys and values that can't become other keys, lxc.container.conf(5).
 
-A line holds what a line can hold. A value with a newline, or with blanks or quotes at its ends,
-which LXC would strip, goes to the command line as `--define KEY=VALUE`, where nothing is parsed.
+LXC strips blanks from the ends of a value, and then a pair of quotes: so a value with either at
+its ends is quoted. One with a newline or another control character, which no line can hold, goes
+to the command line as `--define KEY=VALUE`.
 """
 
 from __future__ import annotations
@@ -34,17 +35,22 @@ class Config:
 
     def text(self) -> str:
         """The file."""
-        return "".join(f"{key} = {value}\n" for key, value in self._rows if _fits_line(value))
+        return "".join(f"{key} = {_kept(value)}\n" for key, value in self._rows if _is_line(value))
 
     def defines(self) -> list[str]:
         """The arguments for what the file can't hold."""
-        rest = [f"{key}={value}" for key, value in self._rows if not _fits_line(value)]
+        rest = [f"{key}={_kept(value)}" for key, value in self._rows if not _is_line(value)]
         return [word for each in rest for word in ("--define", each)]
 
 
-def _fits_line(value: str) -> bool:
-    control = any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in value)
-    return value == value.strip() and not control and not value.startswith(_QUOTES)
+def _is_line(value: str) -> bool:
+    return not any(ord(letter) < 0x20 or ord(letter) == 0x7F for letter in value)
+
+
+def _kept(value: str) -> str:
+    """The value, quoted where LXC would take away from its ends."""
+    plain = value == value.strip() and value[:1] not in _QUOTES
+    return value if plain else f'"{value}"'
 
 
 def _escaped(path: str) -> str:

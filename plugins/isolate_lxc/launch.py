@@ -29,6 +29,8 @@ def launch(
         found = _spawn(build, argv, views, parent, peer)
         try:
             pid = _await_ready(build, found)
+            if peer >= 0:
+                _make_raw(peer)
         except BaseException:
             monitor.kill(found.pid)
             raise
@@ -74,6 +76,14 @@ def _make_fifos(directory: str) -> dict[str, int]:
         os.mkfifo(path, 0o600)
         found[name] = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     return found
+
+
+def _make_raw(peer: int) -> None:
+    """Let the terminal to which LXC passes the container's own on translate nothing: that one has
+    done so already. LXC itself, which has set it up by now, leaves the output's newlines to it."""
+    import tty
+
+    tty.setraw(peer)
 
 
 def _close(descriptor: int) -> None:

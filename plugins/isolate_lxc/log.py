@@ -61,9 +61,10 @@ def exit_status(lines: list[Line], pid: int) -> ExitStatus | None:
     ended = False
     for line in lines:
         if line.function == "lxc_error_set_and_log" and line.text.startswith(begin):
-            kind, _, number = line.text.removeprefix(begin).partition(" (")
-            value = int(number.rstrip(")"))
-            return ExitStatus(signal=value) if kind == "signal" else ExitStatus(code=value)
+            kind, _, number = line.text.removeprefix(begin).rpartition("(")
+            value = int(number.rstrip(")"))  # `error (7)`, `signal SIGKILL(9)`
+            named = kind.startswith("signal")
+            return ExitStatus(signal=value) if named else ExitStatus(code=value)
         ended = ended or (line.function == "run_script_argv" and _STOP_MARK in line.text)
     return ExitStatus(code=0) if ended and started(lines) else None
 

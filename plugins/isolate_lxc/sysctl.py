@@ -1,7 +1,8 @@
 """Kernel parameters of a container's namespaces, set from outside.
 
 LXC would write them by the container's own proc, which is read-only by then. A process of ours
-enters the namespaces and writes by the host's procfs, which nobody inside can redirect.
+enters the namespaces, as the root user that they belong to, and writes by the host's procfs, which
+nobody inside can redirect.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ def write(pid: int, start_time: int, values: Mapping[str, str]) -> None:
     if not values:
         return
     target = process.open_pidfd(pid, start_time)
+    own_users = namespaces.identity(pid, "user") != namespaces.identity("self", "user")
     ours, theirs = pair()
     child, pidfd = namespaces.clone(0)
     if child == 0:
         ours.close()
-        _write(target, values, theirs)
+        flags = _JOINED | (namespaces.CLONE_NEWUSER if own_users else 0)
+        _write(target, flags, values, theirs)
     theirs.close()
     os.close(pidfd)
     os.close(target)
@@ -45,10 +48,12 @@ def write(pid: int, start_time: int, values: Mapping[str, str]) -> None:
         raise from_child(f"sysctl.{message[2]}", message[0], message[1], "")
 
 
-def _write(target: int, values: Mapping[str, str], channel: Channel) -> NoReturn:
+def _write(target: int, flags: int, values: Mapping[str, str], channel: Channel) -> NoReturn:
     key = ""
     try:
-        namespaces.setns(target, _JOINED)
+        namespaces.setns(target, flags)
+        os.setresgid(0, 0, 0)
+        os.setresuid(0, 0, 0)
         for key, value in values.items():
             descriptor = os.open(f"/proc/sys/{sysctl_path(key)}", os.O_WRONLY | os.O_CLOEXEC)
             os.write(descriptor, value.encode())

@@ -233,7 +233,7 @@ def _process(config: Config, spec: Spec, chosen: Choices) -> None:
     config.add("lxc.init.cwd", process.cwd)
     config.add("lxc.init.uid", user.uid)
     config.add("lxc.init.gid", user.gid)
-    if groups := process.groups or user.groups:
+    if groups := process.groups or user.groups:  # heeded without a user namespace only
         config.add("lxc.init.groups", ",".join(map(str, groups)))
     usual = {"PATH": DEFAULT_PATH, "HOME": user.home}
     usual |= {"TERM": "xterm"} if process.terminal else {}
@@ -273,6 +273,11 @@ def refuse_impossible(spec: Spec, views: frozenset[str]) -> None:
     for number, asked in enumerate(spec.mounts):
         if f"{asked.target.rstrip('/')}/".startswith("/proc/"):
             raise SpecError(f"mounts[{number}].target", "nothing may be mounted on /proc")
+    if spec.process.groups and "users" in views:
+        raise UnsupportedError(
+            "LXC sets no supplementary groups in a user namespace (process.groups)",
+            hint="go without the groups, or without the namespace: --userns host",
+        )
     for key in spec.sysctl:
         view = "network" if key.startswith("net") else "ipc"
         if view not in views:
