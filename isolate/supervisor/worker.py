@@ -64,6 +64,7 @@ class Worker:
 
     def __init__(self, root: str, listener: socket.socket, told: socket.socket) -> None:
         self.root = root
+        self._guardian = os.getppid()
         self._socket = _identity(f"{root}/{protocol.SOCKET}")
         self.loop = Loop()
         self._store = open_store(root)
@@ -235,7 +236,8 @@ class Worker:
             request.reply(protocol.error_message(failure))
 
     def _ping(self, request: Request, _message: dict[str, Any]) -> None:
-        request.reply({"pid": os.getpid(), "guardian": os.getppid()})
+        there = os.getppid() == self._guardian
+        request.reply({"pid": os.getpid(), "guardian": self._guardian if there else None})
 
     def _create(self, request: Request, message: dict[str, Any]) -> None:
         backend = load(str(message["backend"]))
