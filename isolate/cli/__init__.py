@@ -9,10 +9,10 @@ def main() -> int:
     """The command `isolate`; its exit status."""
     words = sys.argv[1:]
     if words[:1] == ["run"]:
-        from isolate.linux import signals
+        import _signal  # type: ignore[import-not-found] # the C half of signal, loaded already
 
         # Ctrl-C ends us at once, without a traceback, until there is something to clean up.
-        signals.set_default(signals.SIGINT)
+        _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
         from isolate.cli.run import main as run
 
         status = run(words[1:])

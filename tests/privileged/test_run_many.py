@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import time
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import pytest
 from tests.privileged.test_run_status import two_lines
 
 if TYPE_CHECKING:
+    import subprocess
     from pathlib import Path
 
     from tests.support.command import Isolate
@@ -155,7 +155,8 @@ def test_no_such_container(isolate_cmd: Isolate, verb: str) -> None:
 
 
 def test_signals_by_name_and_number(isolate_cmd: Isolate, busybox: Path) -> None:
-    script = "trap 'echo usr1' USR1; trap 'echo hup; exit 3' HUP; echo ready; while :; do sleep 0.02; done"
+    traps = "trap 'echo usr1' USR1; trap 'echo hup; exit 3' HUP"
+    script = f"{traps}; echo ready; while :; do sleep 0.02; done"
     args = ["run", "--name=traps", f"--rootfs={busybox}", "--", "sh", "-c", script]
     with isolate_cmd.popen(*args) as running:
         assert running.stdout is not None

@@ -66,7 +66,7 @@ def test_the_programs_own_end(
     ],
 )
 def test_what_cannot_be_executed(
-    isolate_cmd: Isolate, busybox: Path, tmp_path: Path, backend: str, program: str, status: int
+    isolate_cmd: Isolate, tmp_path: Path, backend: str, program: str, status: int
 ) -> None:
     root = tmp_path / "root"
     (root / "etc").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""`isolate run -t`: a real terminal with its size, its keys and job control, restored at the end."""
+"""`isolate run -t`: a real terminal with size, keys and job control, restored at the end."""
 
 from __future__ import annotations
 

@@ -167,10 +167,11 @@ def test_planted_descriptors_are_not_passed_on(isolate_cmd: Isolate, busybox: Pa
 @pytest.mark.parametrize(
     "name", ["dev", "proc", "sys", "etc", "dev/null", "dev/pts", "dev/console", "proc/sys", "tmp"]
 )
-@pytest.mark.parametrize("relative", [False, True])
 def test_a_place_in_the_root_is_a_link_to_the_host(
-    isolate_cmd: Isolate, hostile: Path, canary: Path, backend: str, name: str, relative: bool
+    isolate_cmd: Isolate, hostile: Path, canary: Path, backend: str, name: str
 ) -> None:
+    """Absolute, or relative and leaving the root by `..`."""
+    relative = name in ("dev", "sys", "dev/null")
     target = str(canary)
     if name == "dev/null":
         target = str(canary / "secret")
@@ -278,7 +279,8 @@ def test_a_submount_of_a_read_only_volume(
     tmp_path.chmod(0o777)
     below = tmp_path / "below"
     below.mkdir()
-    script = 'mount -t tmpfs -o mode=777 none "$1" && shift && exec "$@"'  # in a mount namespace of the test's
+    # In a mount namespace of the test's:
+    script = 'mount -t tmpfs -o mode=777 none "$1" && shift && exec "$@"'
     words = isolate_cmd.argv(
         *("run", f"--rootfs={busybox}", f"-v{tmp_path}:/v:ro", f"-v{tmp_path}:/w", "--"),
         *(

@@ -79,9 +79,10 @@ def test_both_parsers_agree(parts: list[list[str]], dashes: bool, command: list[
         assert fast == full, words
 
 
-@given(st.lists(st.sampled_from(["-i", "-t", "-it", "-ti", "-e", "-eA=1", "-vx:/y", "A", "--", "true",
-                                 "-itv", "-m64M", "-m", "64M", "-im5", "--tty", "--no-stdin"]),
-                max_size=7))  # fmt: skip
+CLUSTERS = "-i -t -it -ti -e -eA=1 -vx:/y A -- true -itv -m64M -m 64M -im5 --tty --no-stdin".split()
+
+
+@given(st.lists(st.sampled_from(CLUSTERS), max_size=7))
 def test_clusters_of_short_options(words: list[str]) -> None:
     fast = fasts(words)
     if fast is not None:
