@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import struct
 
 from isolate.linux import process, terminal
 from isolate.native import limits
@@ -12,6 +14,9 @@ from isolate_lxc.translate import READY, START
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from isolate_lxc.build import Build
+
+
+_TIOCSLCKTRMIOS = 0x5457
 
 
 def launch(
@@ -24,13 +29,11 @@ def launch(
     """
     context = build.context
     build.prepared.update(_make_fifos(context.directory))
-    console, peer = terminal.open_pair() if build.spec.process.terminal else (-1, -1)
+    console, peer = _open_terminal() if build.spec.process.terminal else (-1, -1)
     try:
         found = _spawn(build, argv, views, parent, peer)
         try:
             pid = _await_ready(build, found)
-            if peer >= 0:
-                _make_raw(peer)
         except BaseException:
             monitor.kill(found.pid)
             raise
@@ -78,12 +81,16 @@ def _make_fifos(directory: str) -> dict[str, int]:
     return found
 
 
-def _make_raw(peer: int) -> None:
-    """Let the terminal to which LXC passes the container's own on translate nothing: that one has
-    done so already. LXC itself, which has set it up by now, leaves the output's newlines to it."""
+def _open_terminal() -> tuple[int, int]:
+    """The terminal to which LXC passes the container's own on: raw, since that one has translated
+    newlines already, and locked, since LXC would let this one do it again (ioctl_tty(2))."""
     import tty
 
+    master, peer = terminal.open_pair()
     tty.setraw(peer)
+    locked = struct.pack("4I20x", 0, 0xFFFFFFFF, 0, 0)  # struct termios: the output flags
+    fcntl.ioctl(peer, _TIOCSLCKTRMIOS, locked)
+    return master, peer
 
 
 def _close(descriptor: int) -> None:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 LOG = "lxc.log"
 PATIENCE = 10.0  # seconds in which LXC must have done what takes it milliseconds
 _RECORDED = "recorded"
+_PAUSE = 0.0005  # seconds between looks at the log
 _HINT = "`isolate explain` shows what LXC was given"
 
 
@@ -160,4 +161,4 @@ def await_execution(directory: str, pid: int, start_time: int, since: int) -> li
         lines = log.read(f"{directory}/{LOG}", since=since)
         if ended or log.started(lines) or time.monotonic() > deadline:
             return lines
-        time.sleep(0.001)
+        time.sleep(_PAUSE)
