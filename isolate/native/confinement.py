@@ -84,7 +84,7 @@ def save(
         "chrooted": chrooted,
         "rlimits": {name: [limit.soft, limit.hard] for name, limit in rlimits.items()},
         "umask": umask,
-        "seccomp": seccomp is not None,
+        "seccomp": 0 if seccomp is None else len(seccomp.program),
         "seccomp_flags": 0 if seccomp is None else seccomp.flags,
     }
     data = dumps(head).encode("ascii") + b"\n" + (b"" if seccomp is None else seccomp.program)
@@ -110,7 +110,7 @@ def load(directory: str) -> Confinement:
         with open(descriptor, "rb") as file:
             head, newline, program = file.read(_LARGEST).partition(b"\n")
         told = loads(head)
-        if not newline or told["seccomp"] != bool(program):
+        if not newline or told["seccomp"] != len(program):
             raise ValueError("it is cut short")  # noqa: TRY301 - as any other damage
         return Confinement(
             capabilities=int(told["capabilities"]),

@@ -46,9 +46,10 @@ class Attached:
         """Relay until the program ends, its exit status; None when the user detached."""
         try:
             self._open()
+            rows = logs.read(self._entry.directory, follow=self._going_on, tail=0)
             if self._sink >= 0:
                 threading.Thread(target=self._pass_input, daemon=True).start()
-            for row in logs.read(self._entry.directory, follow=self._going_on, tail=0):
+            for row in rows:
                 sink = sys.stdout.buffer if row.get("stream") == "stdout" else sys.stderr.buffer
                 sink.write(logs.data_of(row))
                 sink.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import errno
+import itertools
 import json
 import os
 import time
@@ -106,7 +107,16 @@ def read(
     While `follow` says so, waits for those to come. It reads once more after `follow` said no, so
     that nothing is missed.
     """
-    rows = _rows(directory, follow)
+    path = f"{directory}/{LOG}"
+    file = _open(path)
+    if tail == 0 and file is not None:
+        file.seek(0, os.SEEK_END)  # now, and not when the first entry is asked for
+    before = iter(()) if tail == 0 else _whole(f"{path}.1")
+    return _last(itertools.chain(before, _rows(path, file, follow)), tail)
+
+
+def _last(rows: Iterator[dict[str, Any] | None], tail: int | None) -> Iterator[dict[str, Any]]:
+    """The last `tail` of those before the first None, and all after it."""
     if tail is not None:
         there: deque[dict[str, Any]] = deque(maxlen=tail)
         for row in rows:
@@ -117,11 +127,10 @@ def read(
     yield from (row for row in rows if row is not None)
 
 
-def _rows(directory: str, follow: Callable[[], bool]) -> Iterator[dict[str, Any] | None]:
+def _rows(
+    path: str, file: BufferedReader | None, follow: Callable[[], bool]
+) -> Iterator[dict[str, Any] | None]:
     """The entries; None whenever all that is there has been read."""
-    path = f"{directory}/{LOG}"
-    file = _open(path)
-    yield from _whole(f"{path}.1")
     rest = b""
     while True:
         going_on = follow()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from isolate import errors
 from isolate.errors import IsolateError, StateError
+from isolate.linux.process import wait_pidfd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +22,7 @@ LOG = "supervisor.log"
 _INLINE = 64 << 10  # bytes; what is larger travels in a memfd
 _LARGEST = 64 << 20
 _MOST_DESCRIPTORS = 4
+_SO_PEERPIDFD = 77  # asm-generic/socket.h
 _ELSEWHERE = b"*"  # the message is in the first descriptor
 
 
@@ -79,9 +81,50 @@ def _in_memory(data: bytes) -> int:
 
 def peer_uid(peer: socket.socket) -> int:
     """The user of the process that connected, or that listens (SO_PEERCRED, unix(7))."""
-    credentials = peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-    uid: int = struct.unpack("3i", credentials)[1]
-    return uid
+    return _credentials(peer)[1]
+
+
+def is_own(peer: socket.socket) -> bool:
+    """Whether the process that connected is ours, and outside of all containers.
+
+    The same user is not enough: an ordinary user's container has that user's id outside, and may
+    see the socket's file. A container has a user or a pid namespace of its own.
+    """
+    pid, uid = _credentials(peer)
+    if uid != os.geteuid():
+        return False
+    pidfd = _peer_pidfd(peer)
+    try:
+        return _shares_namespaces(pid) and (pidfd < 0 or not wait_pidfd(pidfd, 0))
+    finally:
+        if pidfd >= 0:
+            os.close(pidfd)
+
+
+def _credentials(peer: socket.socket) -> tuple[int, int]:
+    size = struct.calcsize("3i")
+    pid, uid, _gid = struct.unpack(
+        "3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size)
+    )
+    return pid, uid
+
+
+def _peer_pidfd(peer: socket.socket) -> int:
+    """Pins the peer's pid, so that it isn't a later process that is looked at; -1 before 6.5."""
+    try:
+        return peer.getsockopt(socket.SOL_SOCKET, _SO_PEERPIDFD)
+    except OSError:
+        return -1
+
+
+def _shares_namespaces(pid: int) -> bool:
+    try:
+        return all(
+            os.path.samestat(os.stat(f"/proc/{pid}/ns/{name}"), os.stat(f"/proc/self/ns/{name}"))
+            for name in ("user", "pid")
+        )
+    except OSError:
+        return False
 
 
 def error_message(error: IsolateError) -> dict[str, Any]:

@@ -183,7 +183,7 @@ class Worker:
             peer, _address = self._listener.accept()
         except OSError:
             return
-        if protocol.peer_uid(peer) != os.geteuid():
+        if not protocol.is_own(peer):
             peer.close()
             return
         self._idle_since = None
