@@ -10,7 +10,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, StateError
 from isolate.linux import capabilities, cgroup, process
 from isolate.linux.cgroup import Group
-from isolate.native import limits, maps, receipt, roots
+from isolate.native import confinement, filters, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.failure import from_child
 from isolate.native.prepared import Prepared
@@ -128,6 +128,7 @@ class LxcBackend(NativeBackend):
         context.journal.record("cgroup", paths=recorded)
         context.checkpoint("cgroup.recorded")
         groups = (Group(places.directories), Group(places.monitor_directories))
+        _keep_confinement(spec, context, asked)
         with Prepared() as prepared:
             build = Build(spec, context, prepared)
             argv = [binary, *build.prepare(places, views, asked)]
@@ -182,7 +183,9 @@ class LxcBackend(NativeBackend):
 
     def wait(self, handle: Handle, timeout: float | None = None) -> ExitStatus | None:
         """LXC's process ends right after the program's, having passed on what its terminal held;
-        its log says how the program ended."""
+        its log says how the program ended. A handle of `exec` has no such process."""
+        if MONITOR not in handle.data:
+            return super().wait(handle, timeout)
         pid, start_time = first_process(handle)
         ended = monitor.await_end(pid, start_time, timeout) if timeout is not None else True
         if not ended:
@@ -229,6 +232,23 @@ class LxcBackend(NativeBackend):
         if spec.process.oom_score_adj is not None:
             rows.append(receipt.oom_score_adj(pid, spec.process.oom_score_adj))
         return [*rows, *limits.receipt(spec, handle)]
+
+
+def _keep_confinement(spec: Spec, context: Context, asked: maps.Maps | None) -> None:
+    """What `exec` is held to: our own filter, of the policy that LXC's profile is made from.
+
+    lxc-attach(1) would take the caller's environment in, and other rights from its options.
+    """
+    mask = meaning.capability_mask(spec)
+    confinement.save(
+        context.directory,
+        capabilities=mask,
+        no_new_privileges=meaning.no_new_privileges(spec),
+        may_set_groups=asked is None or not asked.single,
+        rlimits=spec.process.rlimits,
+        umask=spec.process.umask,
+        seccomp=filters.program(meaning.filter_name(spec), mask),
+    )
 
 
 def _capabilities(pid: int, mask: int) -> ReceiptRow:
