@@ -379,6 +379,7 @@ def test_every_option_is_tested_here() -> None:
     with open(__file__) as file:
         source = file.read()
     elsewhere = {"--tty", "--dry-run", "--result-json", "--timeout", "--allow-degraded"}
+    elsewhere |= {"--detach", "--restart", "--log-size"}  # with the supervisor's tests
     missing = [
         option.flags[0]
         for option in RUN_OPTIONS

@@ -54,7 +54,8 @@ def main(text: str) -> int:
     backend = load(asked["backend"])
     for name in ("start", "wait", "delete", "usage"):
         setattr(backend, name, point.around(getattr(backend, name), name))
-    lifecycle.collect_entry = point.around(lifecycle.collect_entry, "collect")
+    names = vars(lifecycle)
+    names["collect_entry"] = point.around(names["collect_entry"], "collect")
     spec = Spec.build(asked["spec"], "")
     result = run.run(backend, spec, Store(asked["state"]), id=asked["id"], checkpoint=point)
     return result.exit_status

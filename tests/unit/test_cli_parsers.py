@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isolate.cli import options, run_command
+from isolate.cli import options
+from isolate.cli import run as hot
 from isolate.cli.app import app, main
 from isolate.cli.options import LIST, RUN_OPTIONS, SWITCH, UnrecognisedError, parse
 
@@ -26,7 +27,7 @@ def _full_parser_tells() -> Any:
         return 0
 
     patch = pytest.MonkeyPatch()
-    patch.setattr(run_command.hot, "command", keep)
+    patch.setattr(hot, "command", keep)
     yield
     patch.undo()
 
