@@ -30,7 +30,8 @@ FEATURES: dict[str, str] = {
     "network.none": "no network but a loopback of its own",
     "network.host": "the host's network",
     "hostname": "a chosen host name",
-    "process.user": "a chosen user and groups",
+    "process.user": "a chosen user and group",
+    "process.groups": "chosen supplementary groups",
     "process.terminal": "a terminal with resize and job control",
     "process.init": "an init that reaps orphans",
     "process.rlimits": "resource limits per process, umask",
@@ -109,7 +110,6 @@ _ASKED_BY = {
     "network.none": "network.mode",
     "privileges.capabilities": "privileges.capabilities privileges.cap_add privileges.cap_drop",
     "privileges.id_maps": "privileges.uid_map privileges.gid_map",
-    "process.user": "process.user process.groups",
     "sysctl": "sysctl",
     "users.host": "privileges.users",
     "view.users": "privileges.users",
@@ -140,8 +140,10 @@ def _reset(spec: Spec, path: str) -> Spec:
 
 def _of_process(spec: Spec) -> Iterable[str]:
     process = spec.process
-    if process.user is not None or process.groups:
+    if process.user is not None:
         yield "process.user"
+    if process.groups:
+        yield "process.groups"
     if process.terminal:
         yield "process.terminal"
     if process.init:
