@@ -30,6 +30,7 @@ _PROMISED = frozenset(
         "root",
         "root.layer",
         "process.user",
+        "process.groups",
         "process.rlimits",
         "privileges.no_new_privileges",
         "users.host",
