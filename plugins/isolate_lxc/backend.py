@@ -16,8 +16,8 @@ from isolate.native.failure import from_child
 from isolate.native.prepared import Prepared
 from isolate.native.views import supported
 from isolate.spec import meaning
-from isolate_lxc import cgroups, log, monitor, translate
-from isolate_lxc.build import Build, arguments, preview_user
+from isolate_lxc import cgroups, log, lookup, monitor, translate
+from isolate_lxc.build import Build, arguments, init_binary, preview_user
 from isolate_lxc.launch import launch
 from isolate_lxc.translate import START, Choices
 
@@ -31,13 +31,17 @@ MONITOR = "monitor"
 MONITOR_START = "monitor_start"
 MONITOR_CGROUP = "monitor_cgroup."
 PROGRAM = "program"
+TERMINAL = "terminal"
+PATH = "path"
+CWD = "cwd"
 
 _STEP = 0.02  # seconds that a look at an ending container may take
 _NEVER = {
     "kernel.separate",
     "hooks",
     "privileges.lsm_label",
-    "process.init",  # lxc-init waits for orphans, and hides whether a program could be executed
+    "process.groups",  # in a user namespace LXC drops them all
+    "process.init",  # lxc-init waits for orphans to end
 }
 _PROMISED = frozenset(
     name for name in FEATURES if name not in _NEVER and not name.startswith("limits.")
@@ -81,6 +85,7 @@ class LxcBackend(NativeBackend):
 
     def capabilities(self) -> frozenset[str]:
         missing = {f"view.{view}" for view in ("time", "cgroups") if view not in supported()}
+        missing |= {"process.terminal"} if init_binary() is None else set()
         return (_PROMISED - missing) | limits.promised()
 
     def validate(self, spec: Spec) -> None:
@@ -102,8 +107,7 @@ class LxcBackend(NativeBackend):
             masked=(),
         )
         config = translate.configuration(spec, chosen)
-        argv = [_binary() or "lxc-start", *arguments(places.name, config.defines(), ["PROGRAM"])]
-        argv[-1:] = list(spec.process.args)
+        argv = [_binary() or "lxc-start", *arguments(places.name, config.defines(), spec)]
         text = config.text()
         if not spec.privileges.uid_map:
             text = text.replace(" 0 0 65536\n", " 0 FIRST 65536\n")
@@ -149,6 +153,9 @@ class LxcBackend(NativeBackend):
                 MONITOR: found.pid,
                 MONITOR_START: found.start_time,
                 PROGRAM: spec.process.args[0],
+                TERMINAL: spec.process.terminal,
+                PATH: translate.environment(spec, "")["PATH"],
+                CWD: spec.process.cwd,
                 **limits.handle_data(groups[0]),
                 **{f"{MONITOR_CGROUP}{key}": path for key, path in groups[1].directories.items()},
             },
@@ -156,6 +163,9 @@ class LxcBackend(NativeBackend):
 
     def start(self, handle: Handle) -> None:
         directory = str(handle.data[DIRECTORY])
+        if handle.data[TERMINAL] is True:
+            words = (str(handle.data[key]) for key in (PROGRAM, PATH, CWD))
+            lookup.require(first_process(handle)[0], *words)
         since = log.size(f"{directory}/{monitor.LOG}")
         try:
             fifo = os.open(f"{directory}/{START}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from isolate_lxc.config import Config
 
 CONFIG = "lxc.conf"
+_INITS = ("/usr/sbin/init.lxc.static", "/sbin/init.lxc.static")
 _PREFIX = "lxc."  # of prepared mounts that are attached on the stage, by their name there
 
 
@@ -68,9 +69,11 @@ class Build:
         self._stage("root", root)
         if "network" not in views:
             self._stage(SYS, _host_sys())
+        if spec.process.terminal:
+            self._stage(translate.INIT, _read_only(init_binary() or ""))
         config = translate.configuration(spec, chosen)
         self._write(config)
-        return arguments(places.name, config.defines(), list(spec.process.args))
+        return arguments(places.name, config.defines(), spec)
 
     def _open_mounts(self, maps: Maps | None) -> int:
         """The root, volumes and devices as detached mounts; the root's descriptor."""
@@ -140,7 +143,7 @@ class Build:
         if not translate.mapped(maps, account.uid, account.gid):
             whom = f"{account.uid}:{account.gid} is not in the container's user map"
             raise from_child("process.user", 0, whom, "")
-        if account.groups and maps is not None and not self.spec.process.groups:
+        if account.groups and maps is not None:
             groups = ", ".join(map(str, account.groups))
             raise UnsupportedError(
                 f"user {self.spec.process.user} is in the groups {groups} by the root's "
@@ -175,10 +178,18 @@ class Build:
         ]
 
 
-def arguments(name: str, defines: list[str], program: list[str]) -> list[str]:
+def init_binary() -> str | None:
+    """lxc-init, linked statically: it runs in any root. None where it isn't installed."""
+    return next((path for path in _INITS if os.access(path, os.X_OK)), None)
+
+
+def arguments(name: str, defines: list[str], spec: Spec) -> list[str]:
     """The arguments for lxc-start."""
+    program = list(spec.process.args)
     if not program:
         raise SpecError("process.args", "no program is given")
+    if spec.process.terminal:  # lxc-start leaves it to the program to take the terminal over
+        program = [translate.INIT_TARGET, "-n", name, "--", *program]
     state = f"{steps.FILES}/{STATE}"
     where = ["-n", name, "-P", steps.FILES, "-f", f"{state}/{CONFIG}"]
     # Not -o and -l: beside them LXC takes no notice of -q, and writes to the program's stderr.
@@ -189,7 +200,7 @@ def arguments(name: str, defines: list[str], program: list[str]) -> list[str]:
 def preview_user(spec: Spec) -> User:
     """Whom the program would run as, without a root to look the name up."""
     name, _, group = (spec.process.user or "0:0").partition(":")
-    return User(name, group or "GROUP", spec.process.groups, "HOME")
+    return User(name, group or "GROUP", (), "HOME")
 
 
 def _device(path: str, number: int | None = None) -> int:
@@ -199,6 +210,14 @@ def _device(path: str, number: int | None = None) -> int:
         raise from_child(f"device.{path}", 0, str(error), "") from None
     except OSError as error:
         raise from_child(f"device.{path}", error.errno or 0, str(error.strerror), path) from None
+
+
+def _read_only(path: str) -> int:
+    """A file of the host that nobody inside can write to, by /proc/1/exe either."""
+    made = mount.open_tree_clone(path)
+    attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NOSUID | mount.MOUNT_ATTR_NODEV
+    mount.mount_setattr("", at=made, set_attributes=attributes)
+    return made
 
 
 def _host_sys() -> int:
@@ -215,4 +234,4 @@ def _write_file(path: str, text: str) -> None:
         file.write(text)
 
 
-__all__ = ["CONFIG", "Build", "arguments", "preview_user"]
+__all__ = ["CONFIG", "Build", "arguments", "init_binary", "preview_user"]

@@ -26,6 +26,8 @@ STATE = "state"  # below FILES: the container's directory
 NULL = "null"
 SYS = "sys"
 PROFILE = "seccomp"
+INIT = "init"
+INIT_TARGET = "/dev/.lxc-init"
 START = "start"  # fifos in the container's directory
 READY = "ready"
 
@@ -139,7 +141,11 @@ def _namespaces(config: Config, chosen: Choices) -> None:
                 config.add("lxc.idmap", f"{kind} {inside} {outside} {count}")
     if "hostname" in chosen.views:
         config.add("lxc.uts.name", chosen.hostname)
-    config.add("lxc.net.0.type", "empty" if "network" in chosen.views else "none")
+    if "network" in chosen.views:
+        config.add("lxc.net.0.type", "empty")
+        config.add("lxc.net.0.flags", "up")  # the loopback
+    else:
+        config.add("lxc.net.0.type", "none")
 
 
 def _root(config: Config) -> None:
@@ -158,7 +164,9 @@ def _kernel_filesystems(config: Config, spec: Spec, chosen: Choices) -> None:
     config.add("lxc.autodev.tmpfs.size", defaults.DEV_BYTES)
     config.add("lxc.pty.max", 1024)
     config.add("lxc.tty.max", 0)
-    if not spec.process.terminal:
+    if spec.process.terminal:
+        config.add_mount(f"{FILES}/{INIT}", INIT_TARGET, "none", "bind", "create=file")
+    else:
         config.add("lxc.console.path", "none")
     shm = (f"size={defaults.SHM_BYTES}", "mode=1777", "create=dir")
     config.add_mount("tmpfs", "/dev/shm", "tmpfs", *_SAFE, *shm)
@@ -233,16 +241,21 @@ def _process(config: Config, spec: Spec, chosen: Choices) -> None:
     config.add("lxc.init.cwd", process.cwd)
     config.add("lxc.init.uid", user.uid)
     config.add("lxc.init.gid", user.gid)
-    if groups := process.groups or user.groups:  # heeded without a user namespace only
-        config.add("lxc.init.groups", ",".join(map(str, groups)))
-    usual = {"PATH": DEFAULT_PATH, "HOME": user.home}
-    usual |= {"TERM": "xterm"} if process.terminal else {}
-    for name, value in {**usual, **process.env}.items():
+    if user.groups:  # without a user namespace only: in one LXC drops them all
+        config.add("lxc.init.groups", ",".join(map(str, user.groups)))
+    for name, value in environment(spec, user.home).items():
         config.add("lxc.environment", f"{name}={value}")
     for name, limit in process.rlimits.items():
         config.add(f"lxc.prlimit.{name}", _rlimit(limit))
     if process.oom_score_adj is not None:
         config.add("lxc.proc.oom_score_adj", process.oom_score_adj)
+
+
+def environment(spec: Spec, home: str) -> dict[str, str]:
+    """The program's variables. LXC adds `container=lxc`."""
+    usual = {"PATH": DEFAULT_PATH, "HOME": home}
+    usual |= {"TERM": "xterm"} if spec.process.terminal else {}
+    return {**usual, **spec.process.env}
 
 
 def _rlimit(limit: Rlimit) -> str:
@@ -273,11 +286,6 @@ def refuse_impossible(spec: Spec, views: frozenset[str]) -> None:
     for number, asked in enumerate(spec.mounts):
         if f"{asked.target.rstrip('/')}/".startswith("/proc/"):
             raise SpecError(f"mounts[{number}].target", "nothing may be mounted on /proc")
-    if spec.process.groups and "users" in views:
-        raise UnsupportedError(
-            "LXC sets no supplementary groups in a user namespace (process.groups)",
-            hint="go without the groups, or without the namespace: --userns host",
-        )
     for key in spec.sysctl:
         view = "network" if key.startswith("net") else "ipc"
         if view not in views:
