@@ -39,6 +39,7 @@ _MACHINE = os.uname().machine
 # Numbers from 424 on are the same on every architecture (kernel: scripts/syscall.tbl).
 _SYSCALLS = {
     "x86_64": {
+        "rt_sigaction": 13,
         "pivot_root": 155,
         "clone": 56,
         "keyctl": 250,
@@ -47,6 +48,7 @@ _SYSCALLS = {
         "name_to_handle_at": 303,
     },
     "aarch64": {
+        "rt_sigaction": 134,
         "pivot_root": 41,
         "clone": 220,
         "keyctl": 219,

@@ -6,7 +6,15 @@ import errno
 import os
 import struct
 
-from isolate.linux._libc import buffer, c_char_p, c_int, c_void_p, function
+from isolate.linux._libc import (
+    buffer,
+    c_char_p,
+    c_int,
+    c_size_t,
+    c_void_p,
+    function,
+    syscall,
+)
 
 SIGHUP = 1
 SIGINT = 2
@@ -30,6 +38,8 @@ _SIG_BLOCK = 0
 _SIG_SETMASK = 2
 _SIG_DFL = 0
 _SET_BYTES = 128  # sizeof(sigset_t) in glibc and musl
+_KERNEL_SET_BYTES = 8
+_DEFAULT_ACTION = bytes(32)  # the kernel's struct sigaction: SIG_DFL, no flags, an empty mask
 _LAST = 64
 _SFD_CLOEXEC = os.O_CLOEXEC
 _SFD_NONBLOCK = os.O_NONBLOCK
@@ -37,6 +47,7 @@ _SIGINFO_BYTES = 128
 
 _sigprocmask = function("sigprocmask", c_int, c_char_p, c_char_p)
 _signal = function("signal", c_int, c_void_p, restype=c_void_p)
+_rt_sigaction = syscall("rt_sigaction", c_int, c_char_p, c_void_p, c_size_t)
 _signalfd = function("signalfd", c_int, c_char_p, c_int)
 _sigwaitinfo = function("sigwaitinfo", c_char_p, c_char_p)
 
@@ -72,13 +83,15 @@ def set_default(number: int) -> None:
 def reset_all() -> None:
     """Default dispositions and an empty mask: what a program expects to start with.
 
-    Ignored signals would survive execve(2), and Python ignores SIGPIPE and SIGXFSZ.
+    Ignored signals would survive execve(2), and Python ignores SIGPIPE and SIGXFSZ. The kernel is
+    asked, not libc: it keeps 32 and 33 for its threads, touches them for nobody, and whoever
+    started us may have had them ignored.
     """
     for number in range(1, _LAST + 1):
         try:
-            _signal(number, _SIG_DFL)
+            _rt_sigaction(number, _DEFAULT_ACTION, None, _KERNEL_SET_BYTES)
         except OSError as error:
-            if error.errno != errno.EINVAL:  # SIGKILL, SIGSTOP, and those libc keeps for itself
+            if error.errno != errno.EINVAL:  # SIGKILL, SIGSTOP
                 raise
     set_mask(bytes(_SET_BYTES))
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate.linux import signals
+
 if TYPE_CHECKING:
     import subprocess
     from pathlib import Path
@@ -139,7 +141,8 @@ def test_stop_and_continue(isolate_cmd: Isolate, busybox: Path) -> None:
 def test_signals_that_the_caller_ignores_are_not_ignored_inside(
     isolate_cmd: Isolate, busybox: Path
 ) -> None:
-    """nohup and Python leave SIGHUP, SIGPIPE, SIGXFSZ ignored; a container begins afresh."""
+    """nohup and Python leave SIGHUP, SIGPIPE, SIGXFSZ ignored, some programs even the two signals
+    that libc keeps for its threads; a container begins afresh."""
     words = isolate_cmd.argv(
         *("run", f"--rootfs={busybox}", "--"),
         *("grep", "-E", "Sig(Ign|Blk|Cgt)", "/proc/self/status"),
@@ -149,6 +152,9 @@ def test_signals_that_the_caller_ignores_are_not_ignored_inside(
     if pid == 0:
         for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+        ignored = (1).to_bytes(8, "little") + bytes(24)  # the kernel's struct sigaction
+        for number in (32, 33):
+            signals._rt_sigaction(number, ignored, None, 8)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGALRM})
         os.dup2(writer, 1)
         os.chdir(isolate_cmd.state.parent)

@@ -196,4 +196,4 @@ def _json(output: bytes) -> list[object]:
     return found
 
 
-CONTRACTS = (User, Terminal, Init, Rlimits, OomScore)
+CONTRACTS = (User, Groups, Terminal, Init, Rlimits, OomScore)
