@@ -29,9 +29,10 @@ HOT_MODULES = {"isolate", "isolate.cli", "isolate.cli.run", "isolate.errors", "i
 
 
 def entry_point_modules() -> set[str]:
-    """The modules by which our own plugins are loaded."""
+    """The modules by which our own backends are loaded."""
     project = tomllib.loads((source.ROOT / "pyproject.toml").read_text())["project"]
-    return set(project["entry-points"]["isolate_runtime"].values())
+    modules = project["entry-points"]["isolate_runtime"].values()
+    return {module for module in modules if not module.startswith("isolate.")}
 
 
 def loaded_by(modules: set[str]) -> set[str]:

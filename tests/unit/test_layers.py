@@ -22,7 +22,8 @@ LAYERS = (
     {"api"},
     {"aio"},
     {"isolate"},  # isolate/__init__.py, the names of the Python API
-    {"testing"},
+    {"testing", "probe"},
+    {"compare"},
     {"cli"},
     {"__main__"},
 )

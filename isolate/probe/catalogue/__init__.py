@@ -1,0 +1,1 @@
+"""The catalogue of probes, one module for each group."""
