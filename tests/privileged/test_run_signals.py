@@ -153,8 +153,8 @@ def test_signals_that_the_caller_ignores_are_not_ignored_inside(
         for number in (signal.SIGHUP, signal.SIGPIPE, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         ignored = (1).to_bytes(8, "little") + bytes(24)  # the kernel's struct sigaction
-        for number in (32, 33):
-            signals._rt_sigaction(number, ignored, None, 8)
+        for kept in (32, 33):
+            signals._rt_sigaction(kept, ignored, None, 8)
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1, signal.SIGALRM})
         os.dup2(writer, 1)
         os.chdir(isolate_cmd.state.parent)
