@@ -70,11 +70,10 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     cgroup (version 2 only).
     """
     pidfd = buffer(4)
-    if cgroup_fd is not None:
-        flags |= CLONE_INTO_CGROUP
+    into = CLONE_INTO_CGROUP if cgroup_fd is not None else 0
     arguments = struct.pack(
         "=11Q",
-        flags | CLONE_PIDFD,
+        flags | into | CLONE_PIDFD,
         addressof(pidfd),
         0,
         0,
@@ -89,11 +88,39 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     try:
         pid = _clone3(arguments, len(arguments))
     except OSError as error:
-        if error.errno != errno.ENOSYS or flags & (CLONE_INTO_CGROUP | CLONE_NEWTIME):
+        if not _too_old(error, into) or flags & CLONE_NEWTIME:
             raise
         # An outer container's filter may answer ENOSYS to clone3; clone(2) does the same job.
-        pid = _clone(flags | CLONE_PIDFD | _SIGCHLD, None, addressof(pidfd), None, 0)
+        pid = _clone_into(cgroup_fd, flags | CLONE_PIDFD | _SIGCHLD, addressof(pidfd))
     return (pid, int.from_bytes(pidfd.raw, "little")) if pid else (0, -1)
+
+
+def _too_old(error: OSError, into: int) -> bool:
+    """Whether the kernel lacks clone3(2) (5.3), or CLONE_INTO_CGROUP and its field (5.7)."""
+    return error.errno == errno.ENOSYS or (into != 0 and error.errno in (errno.E2BIG, errno.EINVAL))
+
+
+def _clone_into(cgroup_fd: int | None, flags: int, pidfd: int) -> int:
+    """clone(2); the child enters the cgroup before it does anything else."""
+    if cgroup_fd is None:
+        return _clone(flags, None, pidfd, None, 0)
+    # The kernel asks the rights of who opens the file, and the child may have none any more.
+    procs = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=cgroup_fd)
+    try:
+        pid = _clone(flags, None, pidfd, None, 0)
+        if pid == 0:
+            _enter_or_die(procs)
+        return pid
+    finally:
+        os.close(procs)
+
+
+def _enter_or_die(procs: int) -> None:
+    """What the child raises would unwind the stack of its parent."""
+    try:
+        os.write(procs, b"0")
+    except OSError:
+        os._exit(1)
 
 
 def _as_int(flags: int) -> int:

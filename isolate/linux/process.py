@@ -95,6 +95,15 @@ def open_pidfd(pid: int, start_time: int) -> int:
     raise _gone(pid)
 
 
+def has_pidfds() -> bool:
+    """Whether the kernel has pidfd_open(2) (Linux 5.3)."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return error.errno != errno.ENOSYS
+    return True
+
+
 def _start_time_or_none(pid: int) -> int | None:
     try:
         return start_time(pid)

@@ -8,7 +8,7 @@ from isolate.backend.features import required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.linux import capabilities, namespaces
 from isolate.linux.names import RLIMITS
-from isolate.native import confinement, defaults, launcher, limits, receipt, roots
+from isolate.native import confinement, defaults, floor, launcher, limits, receipt, roots, staging
 from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
@@ -56,11 +56,7 @@ class ChrootBackend(NativeBackend):
             problems.append(
                 Problem(what="chroot(2) needs root", remedy="run it as root, or use namespaces")
             )
-        if not roots.supported():
-            problems.append(
-                Problem(what="the kernel lacks mount_setattr(2)", remedy="use Linux 5.12 or later")
-            )
-        return problems
+        return problems + floor.problems()
 
     def capabilities(self) -> frozenset[str]:
         return _PROMISED | limits.promised_by_killing()
@@ -81,6 +77,7 @@ class ChrootBackend(NativeBackend):
                 limits.record_process(context, pid)
                 context.checkpoint("cloned")
                 root.configure(pid, None, ())
+                staging.hand_over(pid, channel, root, ())
                 context.checkpoint("configured")
                 channel.send(_CONFIGURED)
 
