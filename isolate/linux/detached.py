@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from isolate.linux import mount, staged
+from isolate.linux import mount
 from isolate.linux._libc import AT_FDCWD
 
 # Overlays of id-mapped layers, the youngest part of what a container is made of (Linux 5.19).
@@ -22,6 +22,9 @@ def native() -> bool:
     global _native  # noqa: PLW0603 - a kernel doesn't change under a process
     if _native is None:
         _native = kernel_version() >= _COMPLETE and mount.has_new_mount_api()
+        if not _native:
+            # Now: a container's child may have no right to read our files.
+            from isolate.linux import staged  # noqa: F401
     return _native
 
 
@@ -31,10 +34,21 @@ def kernel_version() -> tuple[int, int]:
     return int(major), int("".join(filter(str.isdigit, minor)) or 0)
 
 
+def begin(stage: int | None = None) -> None:
+    """Make mounting possible in this mount namespace, whose mounts are private; on the `stage` that
+    another process has made there, if any (`isolate.linux.staged.begin`). Raises OSError."""
+    if not native():
+        from isolate.linux import staged
+
+        staged.begin(stage)
+
+
 def new_filesystem(fstype: str, attributes: int = 0, **parameters: str) -> int:
     """A detached mount of a new filesystem instance. Raises OSError."""
     if native():
         return mount.new_filesystem(fstype, attributes, **parameters)
+    from isolate.linux import staged
+
     return staged.new_filesystem(fstype, attributes, **parameters)
 
 
@@ -43,6 +57,8 @@ def clone_tree(path: str, *, at: int = AT_FDCWD, recursive: bool = False) -> int
     is the place `at` itself. Raises OSError."""
     if native():
         return mount.open_tree_clone(path, at=at, recursive=recursive)
+    from isolate.linux import staged
+
     return staged.clone_tree(path, at=at, recursive=recursive)
 
 
@@ -58,8 +74,10 @@ def set_attributes(descriptor: int, attributes: int, *, recursive: bool = False)
             propagation=mount.MS_PRIVATE,
             recursive=recursive,
         )
-    else:
-        staged.set_attributes(descriptor, attributes, recursive=recursive)
+        return
+    from isolate.linux import staged
+
+    staged.set_attributes(descriptor, attributes, recursive=recursive)
 
 
 def attach(descriptor: int, where: int) -> None:
@@ -67,7 +85,7 @@ def attach(descriptor: int, where: int) -> None:
     if native():
         mount.move_mount(descriptor, "", at=where)
     else:
-        staged.attach(descriptor, f"/proc/self/fd/{where}")
+        mount.mount(f"/proc/self/fd/{descriptor}", f"/proc/self/fd/{where}", None, mount.MS_MOVE)
 
 
 def attach_on_root(descriptor: int) -> None:
@@ -75,4 +93,11 @@ def attach_on_root(descriptor: int) -> None:
     if native():
         mount.move_mount(descriptor, "/")
     else:
-        staged.attach(descriptor, "/")
+        mount.mount(f"/proc/self/fd/{descriptor}", "/", None, mount.MS_MOVE)
+
+
+def leave_old_root() -> None:
+    """Detach what pivot_root(".", ".") has left on the working directory. Raises OSError."""
+    if not native():
+        mount.umount2(".", mount.MNT_DETACH)  # the stage, which lies on the old root
+    mount.umount2(".", mount.MNT_DETACH)

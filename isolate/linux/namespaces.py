@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 
+from isolate.linux import process
 from isolate.linux._libc import (
     addressof,
     buffer,
@@ -136,6 +137,31 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, flags: int = 0) -> None:
     """Move this process into the namespace of a descriptor (of /proc/PID/ns/*, or a pidfd)."""
     _setns(descriptor, _as_int(flags))
+
+
+def enter(pid: int, pidfd: int, flags: int) -> None:
+    """Move this process into several namespaces of another, which `pidfd` holds. Raises OSError."""
+    try:
+        setns(pidfd, flags)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _enter_one_by_one(pid, pidfd, flags)  # before Linux 5.8 no pidfd is taken
+
+
+def _enter_one_by_one(pid: int, pidfd: int, flags: int) -> None:
+    """The user namespace first: the rights to enter the others are had in it."""
+    views = sorted((view for view in FILES if flags & FLAGS[view]), key="users".__ne__)
+    opened = [
+        os.open(f"/proc/{pid}/ns/{FILES[view]}", os.O_RDONLY | os.O_CLOEXEC) for view in views
+    ]
+    try:
+        process.check_alive(pidfd)  # else the files may be another process's by now
+        for view, descriptor in zip(views, opened, strict=True):
+            setns(descriptor, FLAGS[view])
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def identity(pid: int | str, file: str) -> int | None:

@@ -116,6 +116,14 @@ def send_signal(pidfd: int, signal: int) -> None:
     _pidfd_send_signal(pidfd, signal, None, 0)
 
 
+def check_alive(pidfd: int) -> None:
+    """Raises ProcessLookupError when the process has been reaped."""
+    try:
+        send_signal(pidfd, 0)
+    except PermissionError:
+        return  # it is there, and somebody else's
+
+
 def wait_pidfd(pidfd: int, timeout: float | None = None) -> bool:
     """Whether the process ended within `timeout` seconds; None waits for as long as it takes.
 

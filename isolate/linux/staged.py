@@ -79,11 +79,6 @@ def clone_tree(path: str, *, at: int = AT_FDCWD, recursive: bool = False) -> int
     return _open(place)
 
 
-def attach(descriptor: int, target: str) -> None:
-    """Move a mount from the stage on top of `target`. Raises OSError."""
-    mount.mount(_path(descriptor), target, None, mount.MS_MOVE)
-
-
 def set_attributes(descriptor: int, attributes: int, *, recursive: bool = False) -> None:
     """Add attributes to a mount, and to those below it where `recursive`. Raises OSError.
 
@@ -95,7 +90,10 @@ def set_attributes(descriptor: int, attributes: int, *, recursive: bool = False)
     _remount(descriptor, top, flags)
     for row in _below(rows, top) if recursive else ():
         place = row.mount_point[len(top.mount_point.rstrip("/")) :]
-        found = resolve.open_in_root(descriptor, place, os.O_PATH)
+        try:
+            found = resolve.open_in_root(descriptor, place, os.O_PATH)
+        except PermissionError:
+            continue  # out of our reach, so out of the reach of what has fewer rights
         try:
             if _mount_id(found) != row.mount_id:
                 raise OSError(errno.EBUSY, "the mounts below change", row.mount_point)

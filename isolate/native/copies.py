@@ -8,7 +8,6 @@ from isolate.errors import HostError
 from isolate.linux import idmap, mount, namespaces, staged
 from isolate.native import errand, overlay
 from isolate.native.roots import COPY
-from isolate.native.staging import enter
 from isolate.rootfs.cache import remove_tree
 from isolate.rootfs.copied import copy
 
@@ -42,7 +41,7 @@ def make_inside(pid: int, layers: Sequence[str], directory: str) -> None:
     uids, gids = idmap.of_process(pid, "uid"), idmap.of_process(pid, "gid")
 
     def become_root_inside() -> None:
-        enter(pid, "user", namespaces.CLONE_NEWUSER)
+        namespaces.enter(pid, os.pidfd_open(pid), namespaces.CLONE_NEWUSER)
         os.setresgid(0, 0, 0)
         os.setresuid(0, 0, 0)
 
@@ -78,7 +77,7 @@ def _make(layers: Sequence[str], directory: str, owner: Owner, prepare: Callable
 def _whole(layers: Sequence[str]) -> int:
     if len(layers) == 1:
         return staged.clone_tree(layers[0])
-    return overlay.on_stage(layers, "", "", mount.MOUNT_ATTR_RDONLY)
+    return overlay.by_mount(layers, "", "", mount.MOUNT_ATTR_RDONLY)
 
 
 def _shifted(uids: Sequence[Range], gids: Sequence[Range]) -> Owner:

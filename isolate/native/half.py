@@ -6,7 +6,7 @@ import os
 
 from isolate.errors import HostError
 from isolate.linux import detached
-from isolate.native import limits, maps, staging
+from isolate.native import limits, maps
 from isolate.native.mount_steps import Bind
 
 TYPE_CHECKING = False
@@ -68,6 +68,6 @@ class LauncherHalf:
             maps.write(self._maps, pid)
             self._context.checkpoint("mapped")
         self._root.configure(pid, self._maps.uids if self._maps else None, self._binds)
-        staging.hand_over(pid, channel, self._root, self._binds)
+        self._root.hand_over(pid, channel, self._binds)
         self._context.checkpoint("configured")
         channel.send(MAPPED)

@@ -10,7 +10,7 @@ import errno
 import os
 
 from isolate.errors import HostError
-from isolate.linux import detached, mount, staged
+from isolate.linux import detached, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -111,18 +111,18 @@ def _by_paths(context: int, layers: Sequence[int], directory: str, journal: Jour
         _each(attached, os.rmdir)
 
 
-def on_stage(
+def by_mount(
     layers: Sequence[str], upper: str, work: str, attributes: int = 0, **options: str
 ) -> int:
-    """An overlay on the stage of this process, its directories named by descriptor. Without
-    `upper` it is read-only. Raises OSError."""
+    """An overlay made by mount(2), its directories named by descriptor: a path may hold what ends
+    an option. Without `upper` it is read-only. Raises OSError."""
     opened = [os.open(path, _O_PATH) for path in (*layers, upper, work) if path]
     try:
         paths = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
         options["lowerdir"] = ":".join(paths[: len(layers)])
         if upper:
             options["upperdir"], options["workdir"] = paths[len(layers) :]
-        return staged.new_filesystem("overlay", attributes, **options)
+        return detached.new_filesystem("overlay", attributes, **options)
     finally:
         for descriptor in opened:
             os.close(descriptor)

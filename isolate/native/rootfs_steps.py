@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from isolate.linux import detached, mount, staged
+from isolate.linux import detached, mount
 from isolate.native import overlay
 from isolate.native.step import Step, StepError
 
@@ -30,8 +30,7 @@ class PrivatePropagation(Step):
 
     def run(self, child: Child) -> None:
         mount.make_private("/")
-        if not detached.native():
-            staged.begin(child.prepared.get(STAGE))
+        detached.begin(child.prepared.get(STAGE))
 
 
 class AttachRoot(Step):
@@ -75,7 +74,7 @@ class AttachOwnOverlay(AttachRoot):
 
     def open(self, prepared: Mapping[str, int]) -> int:
         if not detached.native():
-            return overlay.on_stage(
+            return overlay.by_mount(
                 self._layers, self._upper, self._work, self._attributes, userxattr=""
             )
         context = mount.fsopen("overlay")
@@ -141,9 +140,7 @@ class PivotRoot(Step):
         _import_nothing_more()
         os.fchdir(child.root)
         mount.pivot_root(".", ".")
-        if not detached.native():
-            mount.umount2(".", mount.MNT_DETACH)  # the stage, which lies on the old root
-        mount.umount2(".", mount.MNT_DETACH)
+        detached.leave_old_root()
         os.chdir("/")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 
+from isolate.backend.types import Problem
 from isolate.linux import detached, idmap, mount
 from isolate.native import overlay, rootfs_steps
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from isolate.backend.types import Context
     from isolate.linux.idmap import Range
+    from isolate.native.channel import Channel
     from isolate.native.mount_steps import Bind
     from isolate.native.prepared import Prepared
     from isolate.rootfs import Root
@@ -31,9 +33,17 @@ COPY = "root"  # the container's directory of copied files
 _USER_OVERLAYS = (5, 11)  # overlays in user namespaces
 
 
-def supported() -> bool:
-    """Whether the kernel has the new mount API, which some runtimes can't do without."""
-    return mount.has_new_mount_api()
+def problems_with_detached_mounts() -> list[Problem]:
+    """What this kernel lacks for a backend that can't do without mounts of no namespace."""
+    if detached.native():
+        return []
+    return [
+        Problem(
+            what="the kernel lacks detached mounts with mapped owners (mount_setattr(2))",
+            remedy="use Linux 5.19 or later; an outer container's filter may hide them. "
+            "namespaces and chroot do without",
+        )
+    ]
 
 
 class PreparedRoot:
@@ -45,9 +55,16 @@ class PreparedRoot:
     def configure(self, pid: int, ranges: Sequence[Range] | None, binds: Sequence[Bind]) -> None:
         """The launcher's half. `ranges` is the user map, None without a user namespace."""
 
+    def hand_over(self, pid: int, channel: Channel, binds: Sequence[Bind]) -> None:
+        """Make what root couldn't prepare before the clone, and send it to the child. Nothing
+        happens where it could, or where the child makes its mounts itself. Raises OSError."""
+        if os.geteuid() == 0 and not detached.native():
+            from isolate.native import staging
+
+            staging.hand_over(pid, channel, {**self.staged(), **{b.name: b.open for b in binds}})
+
     def staged(self) -> dict[str, Callable[[], int]]:
-        """What root makes in the child's mount namespace, by the name of its prepared descriptor,
-        where it couldn't be prepared before the clone."""
+        """How the root is made in the child's mount namespace, by the name of its descriptor."""
         return {}
 
 
@@ -121,7 +138,7 @@ class _StagedRoot(PreparedRoot):
         if self._copied:
             return rootfs_steps.AttachOwnCopy(f"{self._directory}/{COPY}").open({})
         upper, work = f"{self._directory}/{overlay.UPPER}", f"{self._directory}/{overlay.WORK}"
-        return overlay.on_stage(self._layers, upper, work, mount.MOUNT_ATTR_NODEV)
+        return overlay.by_mount(self._layers, upper, work, mount.MOUNT_ATTR_NODEV)
 
 
 class _UserCopy(PreparedRoot):

@@ -38,11 +38,8 @@ def _kernel_remark() -> str:
 def _mounts() -> tuple[str, str]:
     if detached.native():
         return "the new mount API", ""
-    return (
-        "mount(2)",
-        "slower: with a user namespace each container gets a copy of its root's files "
-        "(Linux 5.19 maps their owners)",
-    )
+    remark = "slower: before Linux 5.19 a container's root may be a copy of its files"
+    return "mount(2)", remark
 
 
 def _user() -> str:

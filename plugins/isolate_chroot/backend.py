@@ -8,12 +8,12 @@ from isolate.backend.features import required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.linux import capabilities, namespaces
 from isolate.linux.names import RLIMITS
-from isolate.native import confinement, defaults, floor, launcher, limits, receipt, roots, staging
+from isolate.native import confinement, defaults, launcher, limits, receipt, roots
 from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
-from isolate.native.backend import DIRECTORY, NativeBackend, first_process
+from isolate.native.backend import DIRECTORY, NativeBackend, first_process, kernel_problems
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
 
@@ -56,7 +56,7 @@ class ChrootBackend(NativeBackend):
             problems.append(
                 Problem(what="chroot(2) needs root", remedy="run it as root, or use namespaces")
             )
-        return problems + floor.problems()
+        return problems + kernel_problems()
 
     def capabilities(self) -> frozenset[str]:
         return _PROMISED | limits.promised_by_killing()
@@ -77,7 +77,7 @@ class ChrootBackend(NativeBackend):
                 limits.record_process(context, pid)
                 context.checkpoint("cloned")
                 root.configure(pid, None, ())
-                staging.hand_over(pid, channel, root, ())
+                root.hand_over(pid, channel, ())
                 context.checkpoint("configured")
                 channel.send(_CONFIGURED)
 

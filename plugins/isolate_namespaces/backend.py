@@ -10,7 +10,6 @@ from isolate.linux import cgroup, detached
 from isolate.native import (
     confinement,
     filters,
-    floor,
     launcher,
     limits,
     maps,
@@ -18,7 +17,13 @@ from isolate.native import (
     roots,
     views,
 )
-from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
+from isolate.native.backend import (
+    DIRECTORY,
+    OWN_PIDS,
+    NativeBackend,
+    first_process,
+    kernel_problems,
+)
 from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
@@ -59,7 +64,7 @@ class NamespacesBackend(NativeBackend):
                     remedy="allow them by that setting, or run as root with --userns=host",
                 )
             )
-        return problems + floor.problems()
+        return problems + kernel_problems()
 
     def capabilities(self) -> frozenset[str]:
         kernel = views.supported()

@@ -19,6 +19,8 @@ MISSING = (
     *("clone3", "close_range", "openat2"),
 )
 _UNAME26 = 0x0020000
+# setns(2) of a pidfd into several namespaces is of Linux 5.8; a container has at least these two.
+_USERS_AND_MOUNTS = 0x10000000 | 0x00020000
 
 
 def main(argv: list[str]) -> None:
@@ -30,6 +32,8 @@ def main(argv: list[str]) -> None:
     rules.set_attr(pyseccomp.Attr.CTL_NNP, os.geteuid() != 0)
     for name in MISSING:
         rules.add_rule(pyseccomp.ERRNO(errno.ENOSYS), name)
+    several = pyseccomp.Arg(1, pyseccomp.MASKED_EQ, _USERS_AND_MOUNTS, _USERS_AND_MOUNTS)
+    rules.add_rule(pyseccomp.ERRNO(errno.EINVAL), "setns", several)
     rules.load()
     os.execvp(argv[0], argv)
 
