@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from isolate.linux.idmap import Range
     from isolate.rootfs.copied import Owner
 
+_UNMAPPED = 65534  # how ids are seen that the map lacks: /proc/sys/kernel/overflowuid
+
 
 def make_for(pid: int, layers: Sequence[str], directory: str) -> None:
     """Root's copy for the container of `pid`, its owners shifted by the user map of `pid`.
@@ -91,10 +93,10 @@ def _shifted(uids: Sequence[Range], gids: Sequence[Range]) -> Owner:
 
 
 def _same(uids: Sequence[Range], gids: Sequence[Range]) -> Owner:
-    """Ids stay as they are seen inside, where the map has them."""
+    """Ids stay as they are seen inside; what belongs to others than the map has becomes root's."""
 
     def owner(uid: int, gid: int) -> tuple[int, int] | None:
         mapped = idmap.outside(uids, uid) is not None and idmap.outside(gids, gid) is not None
-        return (uid, gid) if mapped else None
+        return (uid, gid) if mapped and _UNMAPPED not in (uid, gid) else None
 
     return owner

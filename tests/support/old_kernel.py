@@ -12,7 +12,7 @@ import errno
 import os
 import sys
 
-import pyseccomp
+import pyseccomp  # type: ignore[import-untyped] # it has no annotations file
 
 MISSING = (
     *("open_tree", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr"),
