@@ -225,7 +225,10 @@ class Masked(Step):
         return f"hide {self._path}"
 
     def run(self, child: Child) -> None:
-        where = _open_existing(child, self._path)
+        try:
+            where = _open_existing(child, self._path)
+        except PermissionError:
+            return  # hidden already: nobody inside has more rights than its root
         if where is None:
             return
         if stat.S_ISDIR(os.fstat(where).st_mode):

@@ -163,7 +163,12 @@ class Container:
             on_console=on_console,
             checkpoint=self.checkpoint,
         )
-        self.handle = self.backend.create(self.spec, context)
+        spec = self.spec
+        if root.kind == "host":
+            from isolate.runtime import commanding
+
+            spec = commanding.hide(spec, self._store.root)
+        self.handle = self.backend.create(spec, context)
         self.checkpoint("receipt")
         self.receipt = self.backend.receipt(self.spec, self.handle)
         self._verify(self.receipt)
