@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from isolate.runtime.result import Result
 
 DEFAULT_BACKEND = "namespaces"
+_LATER = "leave --detach out; `isolate inspect` shows what is kept of a detached one"
 
 
 def command(values: dict[str, Any]) -> int:
@@ -33,15 +34,22 @@ def command(values: dict[str, Any]) -> int:
     if values.get("detach"):
         from isolate.supervisor.launch import run_detached
 
+        if "result_json" in values:
+            raise SpecError("--result-json", "is for a run that is waited for", hint=_LATER)
         print(run_detached(store, backend, spec, values))
         return 0
     for flag in ("restart", "log_size"):
         if flag in values:
             name = "--" + flag.replace("_", "-")
             raise SpecError(name, "is for containers in the background", hint="add --detach")
-    result = run(backend, spec, store, id=values.get("name"))
-    if "result_json" in values:
-        write_result(result, values["result_json"])
+    if "result_json" not in values:
+        result = run(backend, spec, store, id=values.get("name"))
+    else:
+        from isolate.cli import result_file
+
+        result_file.check(values["result_json"])
+        result = run(backend, spec, store, id=values.get("name"))
+        result_file.write(result, values["result_json"])
     _say_what_ended_it(result)
     return result.exit_status
 
@@ -93,26 +101,6 @@ def print_plan(plan: Plan, out: Any) -> None:
     for feature in plan.unsupported:
         out.write(f"  !  {feature}: can't be honoured here\n")
     out.flush()  # here, so that a reader that went away is noticed while it can be said
-
-
-def write_result(result: Result, path: str) -> None:
-    """Write the result as JSON, whole or not at all; `-` is standard error's own line."""
-    import json
-
-    text = json.dumps(result.to_json(), indent=2) + "\n"
-    if path == "-":
-        sys.stderr.write(text)
-        return
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise IsolateError(
-            f"the result can't be written to {path}: {error.strerror}",
-            hint=f"the program ended with status {result.exit_status}",
-        ) from error
 
 
 def _say_what_ended_it(result: Result) -> None:

@@ -131,6 +131,24 @@ def test_maps_of_others_are_refused(rootless_cmd: Isolate, busybox: Path) -> Non
         assert len(done.stderr.splitlines()) == 2
 
 
+def test_maps_that_can_not_work_are_refused_early(rootless_cmd: Isolate, busybox: Path) -> None:
+    """Without the caller nothing of the container could be reached, without root none be made."""
+    needs.require("newuidmap")
+    account = owner(rootless_cmd)
+    own = {"inside": 0, "outside": account.uid, "size": 1}
+    others = {"inside": 0, "outside": account.subids, "size": 10}
+    for uids, gids, what in (
+        (others, own, f"privileges.uid_map lacks your own id {account.uid}"),
+        ({**own, "inside": 5}, own, "privileges.uid_map has no id for root inside"),
+        (own, {**own, "inside": 5}, "privileges.gid_map has no id for root inside"),
+    ):
+        spec = {"privileges": {"uid_map": [uids], "gid_map": [gids]}}
+        done = with_spec(rootless_cmd, busybox, spec, "--", "true")
+        assert done.returncode == 125
+        assert done.stderr.startswith(f"error: {what}")
+        assert len(done.stderr.splitlines()) == 2
+
+
 def test_a_map_of_ones_own_choice(rootless_cmd: Isolate, busybox: Path) -> None:
     needs.require("newuidmap")
     account = owner(rootless_cmd)
