@@ -106,6 +106,10 @@ class Container:
         refusal.require_usable(self.backend)
         self.waived = refusal.waived(self.spec, self.backend)
         self.spec = without(self.spec, self.waived)
+        if any(mount.idmap for mount in self.spec.mounts):
+            from isolate.runtime import volumes
+
+            volumes.refuse_unsafe(self.spec)
         self._admitted = True
 
     def create(
