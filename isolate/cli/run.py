@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from isolate.runtime.result import Result
 
 DEFAULT_BACKEND = "namespaces"
+# Descriptors of the process and of the host, memory, processes.
+_USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
 _LATER = "leave --detach out; `isolate inspect` shows what is kept of a detached one"
 
 
@@ -113,6 +116,19 @@ def _say_what_ended_it(result: Result) -> None:
         say_error("the memory limit was exceeded (OOM)", "a larger one: --memory SIZE")
 
 
+def say_used_up(error: Exception) -> bool:
+    """Tell of an error that only says that the host or the caller gives isolate too little of
+    something; whether it is one."""
+    if isinstance(error, MemoryError):
+        what = "memory"
+    elif isinstance(error, OSError) and error.errno in _USED_UP:
+        what = f"resources: {error.strerror}"
+    else:
+        return False
+    say_error(f"isolate itself ran out of {what}", "see ulimit -a; then `isolate gc`")
+    return True
+
+
 def say_error(message: str, hint: str | None) -> None:
     """The two lines of an error on standard error."""
     sys.stderr.write(f"error: {printable(message)}\n")
@@ -150,6 +166,7 @@ def guarded(values: dict[str, Any]) -> int:
     except BrokenPipeError:  # the plan's reader went away
         sys.stdout = None  # nothing is left to flush to
         return 128 + 13
-    except MemoryError:
-        say_error("isolate itself ran out of memory", None)
+    except (MemoryError, OSError) as error:
+        if not say_used_up(error):
+            raise
         return EXIT_FAILURE
