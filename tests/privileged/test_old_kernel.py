@@ -88,6 +88,18 @@ def test_the_calls_are_missing() -> None:
     assert done.stdout.startswith("False False 2.6."), done.stderr
 
 
+def test_a_new_kernel_loads_nothing_of_it(old_root: Isolate, busybox: Path) -> None:
+    old_way = {"isolate.linux.staged", "isolate.native.staging", "isolate.native.copies"}
+    found = []
+    for under in (_UNDER, ()):
+        old_root.under = under
+        words = ["run", f"--rootfs={busybox}", "--", "true"]
+        done = old_root(*words, env={"PYTHONPROFILEIMPORTTIME": "1"}, check=True)
+        found.append({line.rpartition("|")[2].strip() for line in done.stderr.splitlines()})
+    assert old_way <= found[0]
+    assert old_way & found[1] == set()
+
+
 def test_it_is_a_container(old: Isolate, busybox: Path) -> None:
     before = roots.tree(busybox)
     script = "id -u; hostname; echo /proc/[0-9]*; ls /sys/class/net; echo new >/new; cat /new; ls /"
