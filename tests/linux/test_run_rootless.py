@@ -62,6 +62,13 @@ def test_the_map_is_ones_own(anyone: Isolate, busybox: Path) -> None:
         assert rows[1][:2] == ["1", str(account.subids)]
 
 
+def test_groups_can_not_be_dropped_to_gain(plain_cmd: Isolate, busybox: Path) -> None:
+    """Without subordinate ids they are kept, as some may be what forbids (CVE-2014-8989)."""
+    assert run(plain_cmd, busybox, "--", "cat", "/proc/self/setgroups") == "deny\n"
+    done = plain_cmd("run", "--", *probe("print(refused(os.setgroups, []))"), timeout=60)
+    assert done.stdout == "EPERM\n"
+
+
 def test_base_works_too(anyone: Isolate) -> None:
     done = anyone("run", "--", *probe("print(os.getuid(), os.getpid())"), timeout=60, check=True)
     assert done.stdout == "0 1\n"
