@@ -62,8 +62,11 @@ def _sockets() -> Iterator[str]:
 
 
 def _rows() -> list[bytes]:
-    with open("/proc/net/unix", "rb") as file:
-        return file.read().split(b"\n")
+    try:
+        with open("/proc/net/unix", "rb") as file:
+            return file.read().split(b"\n")
+    except FileNotFoundError:  # a kernel without such sockets
+        return []
 
 
 def _commands(path: str) -> bool:
