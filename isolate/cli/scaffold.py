@@ -60,9 +60,7 @@ def write(name: str, directory: str | None = None) -> tuple[str, list[str]]:
     try:
         os.makedirs(target, exist_ok=True)
         if os.listdir(target):
-            raise IsolateError(
-                f"{target} is not empty", hint="name another place with --directory"
-            )
+            raise IsolateError(f"{target} is not empty", hint="name another place with --directory")
         return target, [_write(names, target, path) for path in _templates()]
     except OSError as error:
         raise IsolateError(f"{error.filename or target}: {error.strerror}") from None

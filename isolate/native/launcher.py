@@ -59,6 +59,50 @@ def launch(
     child's steps wait for. `prepared` are descriptors that the child's steps use. Raises
     LaunchError; then no process is left.
     """
+    pid, pidfd, ours = _clone(flags, steps, prepared, cgroup_fd)
+    try:
+        start_time = process.start_time(pid)
+        _do_our_half(meanwhile, pid, ours)
+        _until_ready(ours, on_console)
+    except BaseException:
+        _abandon(pid, pidfd, ours)
+        raise
+    finally:
+        os.close(pidfd)
+    _channels[pid, start_time] = ours
+    return Launched(pid, start_time)
+
+
+def delegate(
+    flags: int,
+    steps: Sequence[Step],
+    *,
+    prepared: Prepared,
+    meanwhile: Callable[[int, Channel], None],
+    cgroup_fd: int | None = None,
+) -> Launched:
+    """As `launch`, for steps that end by executing another runtime; returns once that is executed.
+
+    Raises LaunchError; then no process is left.
+    """
+    pid, pidfd, ours = _clone(flags, steps, prepared, cgroup_fd)
+    try:
+        start_time = process.start_time(pid)
+        _do_our_half(meanwhile, pid, ours)
+        _until_replaced(ours)
+    except BaseException:
+        _abandon(pid, pidfd, ours)
+        raise
+    finally:
+        os.close(pidfd)
+    ours.close()
+    return Launched(pid, start_time)
+
+
+def _clone(
+    flags: int, steps: Sequence[Step], prepared: Prepared, cgroup_fd: int | None
+) -> tuple[int, int, Channel]:
+    """A child that runs `steps`: its pid, its pidfd, and the channel to it."""
     ours, theirs = pair()
     mask = signals.block(signals.EVERY)
     try:
@@ -76,17 +120,7 @@ def launch(
     finally:
         signals.set_mask(mask)
         theirs.close()
-    try:
-        start_time = process.start_time(pid)
-        _do_our_half(meanwhile, pid, ours)
-        _until_ready(ours, on_console)
-    except BaseException:
-        _abandon(pid, pidfd, ours)
-        raise
-    finally:
-        os.close(pidfd)
-    _channels[pid, start_time] = ours
-    return Launched(pid, start_time)
+    return pid, pidfd, ours
 
 
 def _do_our_half(meanwhile: Callable[[int, Channel], None], pid: int, channel: Channel) -> None:
@@ -118,6 +152,13 @@ def _until_ready(channel: Channel, on_console: Callable[[int], None] | None) -> 
                 os.close(message[1])
             else:
                 on_console(message[1])
+
+
+def _until_replaced(channel: Channel) -> None:
+    """The channel reads as closed once the other runtime is executed."""
+    message = channel.receive()
+    if message is not None:
+        raise from_child(*message[1:5])
 
 
 def _abandon(pid: int, pidfd: int, channel: Channel) -> None:

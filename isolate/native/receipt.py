@@ -13,9 +13,9 @@ from isolate.linux.names import RLIMITS
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
-    from isolate.spec.model import Rlimit
+    from isolate.spec.model import Rlimit, Spec
 
 _NAME_WIDTH = 26  # of the first column of proc_pid_limits(5), whose names hold spaces
 _CAPABILITY_LINES = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
@@ -57,6 +57,28 @@ def users(pid: int) -> ReceiptRow:
         f"/proc/{pid}/uid_map",
         holds=outside != 0,
     )
+
+
+def surroundings(pid: int, spec: Spec, chosen: Collection[str]) -> list[ReceiptRow]:
+    """The root and the namespaces of a container that has a mount namespace; `chosen` are its
+    views."""
+    return [
+        *root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
+        fence(pid),
+        *views(pid, chosen),
+        *([users(pid)] if "users" in chosen else []),
+        *([no_network(pid)] if "network" in chosen else []),
+    ]
+
+
+def process(pid: int, spec: Spec) -> list[ReceiptRow]:
+    """The limits per process and the OOM score, where the spec says any."""
+    asked = spec.process
+    adjusted = asked.oom_score_adj
+    return [
+        *rlimits(pid, dict(asked.rlimits)),
+        *([oom_score_adj(pid, adjusted)] if adjusted is not None else []),
+    ]
 
 
 def root(pid: int, *, readonly: bool, host: bool = False) -> list[ReceiptRow]:

@@ -10,13 +10,13 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, StateError
 from isolate.linux import capabilities, cgroup, process
 from isolate.linux.cgroup import Group
-from isolate.native import confinement, filters, limits, maps, receipt, roots
+from isolate.native import confinement, execution, filters, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.failure import from_child
 from isolate.native.prepared import Prepared
 from isolate.native.views import supported
 from isolate.spec import meaning
-from isolate_lxc import cgroups, log, lookup, monitor, translate
+from isolate_lxc import cgroups, log, monitor, translate
 from isolate_lxc.build import Build, arguments, init_binary, preview_user
 from isolate_lxc.launch import launch
 from isolate_lxc.translate import START, Choices
@@ -161,8 +161,9 @@ class LxcBackend(NativeBackend):
     def start(self, handle: Handle) -> None:
         directory = str(handle.data[DIRECTORY])
         if handle.data[TERMINAL] is True:
-            words = (str(handle.data[key]) for key in (PROGRAM, PATH, CWD))
-            lookup.require(first_process(handle)[0], *words)
+            # lxc-init, which gives it its terminal, doesn't tell whether it could execute it.
+            program, path, cwd = (str(handle.data[key]) for key in (PROGRAM, PATH, CWD))
+            execution.require_in(first_process(handle)[0], program, path=path, cwd=cwd)
         since = log.size(f"{directory}/{monitor.LOG}")
         try:
             fifo = os.open(f"{directory}/{START}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -221,24 +222,13 @@ class LxcBackend(NativeBackend):
         pid, _start_time = first_process(handle)
         views = meaning.views(spec, supported())
         status = receipt.Status(pid)
-        rows = [
-            *receipt.root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
-            receipt.fence(pid),
-            *receipt.views(pid, views),
-        ]
-        if "users" in views:
-            rows.append(receipt.users(pid))
-        if "network" in views:
-            rows.append(receipt.no_network(pid))
+        rows = receipt.surroundings(pid, spec, views)
         rows.append(_capabilities(pid, meaning.capability_mask(spec)))
         if meaning.no_new_privileges(spec):
             rows.append(status.no_new_privileges())
         if meaning.filter_name(spec) != meaning.UNCONFINED:
             rows.append(status.seccomp(meaning.filter_name(spec)))
-        rows += receipt.rlimits(pid, dict(spec.process.rlimits))
-        if spec.process.oom_score_adj is not None:
-            rows.append(receipt.oom_score_adj(pid, spec.process.oom_score_adj))
-        return [*rows, *limits.receipt(spec, handle)]
+        return [*rows, *receipt.process(pid, spec), *limits.receipt(spec, handle)]
 
 
 def _keep_confinement(spec: Spec, context: Context, asked: maps.Maps | None) -> None:

@@ -7,7 +7,7 @@ import stat
 
 from isolate.errors import SpecError, UnsupportedError
 from isolate.linux import mount, resolve
-from isolate.native import accounts, detached, mount_steps
+from isolate.native import accounts, detached, mount_steps, mountpoints
 from isolate.native.failure import from_child
 from isolate.native.half import open_binds
 from isolate.native.rootfs_steps import PrivatePropagation
@@ -103,7 +103,7 @@ class Build:
     def _make_targets(self, root: int, maps: Maps | None) -> None:
         if self.spec.root.source == "host":
             return  # it is read-only, and has what it has
-        inside = set(translate.resolvable(self.spec))
+        inside = set(mountpoints.resolvable(self.spec))
         wanted = [
             (asked.target, self._is_directory(number))
             for number, asked in enumerate(self.spec.mounts)
@@ -117,13 +117,15 @@ class Build:
         return descriptor is None or stat.S_ISDIR(os.fstat(descriptor).st_mode)
 
     def _canonical(self, root: int) -> dict[str, str]:
-        return {path: targets.canonical(root, path) for path in translate.resolvable(self.spec)}
+        return {
+            path: mountpoints.canonical(root, path) for path in mountpoints.resolvable(self.spec)
+        }
 
     def _masked(self, root: int) -> list[tuple[str, bool]]:
         """The spec's own paths to hide, of those that exist: without links, with their kind."""
         found = []
         for path in self.spec.privileges.masked_paths:
-            if targets.on_kernel_filesystem(path):
+            if mountpoints.on_kernel_filesystem(path):
                 if os.path.exists(path):
                     found.append((path, os.path.isdir(path)))
                 continue
@@ -134,9 +136,9 @@ class Build:
             mode = os.fstat(descriptor).st_mode
             os.close(descriptor)
             if stat.S_ISSOCK(mode):
-                self._sockets.append(targets.canonical(root, path))
+                self._sockets.append(mountpoints.canonical(root, path))
             else:
-                found.append((targets.canonical(root, path), stat.S_ISDIR(mode)))
+                found.append((mountpoints.canonical(root, path), stat.S_ISDIR(mode)))
         return found
 
     def _user(self, root: int, maps: Maps | None) -> User:

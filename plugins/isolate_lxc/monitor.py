@@ -8,10 +8,7 @@ import time
 
 from isolate.errors import IsolateError, LaunchError
 from isolate.linux import namespaces, process, signals
-from isolate.native import child as first
-from isolate.native import limits
-from isolate.native.channel import pair
-from isolate.native.failure import from_child
+from isolate.native import launcher, limits
 from isolate.native.identity_steps import WaitFor
 from isolate_lxc import log
 
@@ -46,35 +43,20 @@ def spawn(
     steps: Sequence[Step], prepared: Prepared, context: Context, cgroup_fd: int | None
 ) -> Monitor:
     """Execute LXC by steps, of which the last is the execve. Raises LaunchError."""
-    ours, theirs = pair()
-    waits = WaitFor(_RECORDED, "the launcher has recorded this process")
-    mask = signals.block(signals.EVERY)
-    try:
-        pid, pidfd = namespaces.clone(namespaces.CLONE_NEWNS, cgroup_fd=cgroup_fd)
-        if pid == 0:
-            ours.close()
-            first.run([waits, *steps], theirs, prepared)
-    finally:
-        signals.set_mask(mask)
-        theirs.close()
-    os.close(pidfd)
-    try:
-        found = Monitor(pid, process.start_time(pid))
+
+    def record(pid: int, channel: Channel) -> None:
         limits.record_process(context, pid)
-        _until_executed(ours)
-    except BaseException:
-        kill(pid)
-        raise
-    finally:
-        ours.close()
-    return found
+        channel.send(_RECORDED)
 
-
-def _until_executed(channel: Channel) -> None:
-    channel.send(_RECORDED)
-    message = channel.receive()
-    if message is not None:
-        raise from_child(*message[1:5])
+    waits = WaitFor(_RECORDED, "the launcher has recorded this process")
+    found = launcher.delegate(
+        namespaces.CLONE_NEWNS,
+        [waits, *steps],
+        prepared=prepared,
+        meanwhile=record,
+        cgroup_fd=cgroup_fd,
+    )
+    return Monitor(found.pid, found.start_time)
 
 
 def await_ready(monitor: Monitor, directory: str, ready: int) -> int:

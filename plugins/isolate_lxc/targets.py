@@ -1,18 +1,17 @@
-"""Mount points inside the root: made, and found behind symbolic links, before LXC looks.
+"""Mount points inside the root, made before LXC looks: it can't make one in a read-only root.
 
-LXC follows no symbolic link on the way to a mount point, and can't make one in a read-only root.
-Both is done here, by descriptor and inside the root (CVE-2021-30465), while nothing runs in it.
-What is made belongs to the container's root user.
+It is done by descriptor and inside the root (CVE-2021-30465), while nothing runs in it. What is
+made belongs to the container's root user.
 """
 
 from __future__ import annotations
 
 import os
 
-from isolate.errors import LaunchError
 from isolate.linux import namespaces, resolve
 from isolate.native import errand, userns
 from isolate.native.failure import from_child
+from isolate.native.mountpoints import KERNEL, on_kernel_filesystem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,13 +19,11 @@ if TYPE_CHECKING:
 
     from isolate.native.maps import Maps
 
-_KERNEL = ("/proc", "/sys", "/dev")  # made by LXC, whatever is in the root
-
 
 def make(root: int, wanted: Sequence[tuple[str, bool]], maps: Maps | None) -> None:
     """Make mount points: pairs of a path and whether it is a directory. Raises LaunchError."""
     inside = [row for row in wanted if not on_kernel_filesystem(row[0])]
-    inside += [(path, True) for path in _KERNEL]
+    inside += [(path, True) for path in KERNEL]
     try:
         _make(root, inside, maps)
     except OSError as error:
@@ -44,23 +41,6 @@ def _make(root: int, wanted: Sequence[tuple[str, bool]], maps: Maps | None) -> N
             errand.run(lambda: _act(root, wanted, descriptor))
         finally:
             os.close(descriptor)
-
-
-def on_kernel_filesystem(path: str) -> bool:
-    """Whether it lies on a filesystem that LXC makes afresh."""
-    return any(f"{path}/".startswith(f"{each}/") for each in _KERNEL)
-
-
-def canonical(root: int, path: str) -> str:
-    """The path without symbolic links, as seen from inside. Raises LaunchError."""
-    try:
-        descriptor = resolve.open_in_root(root, path, os.O_PATH)
-    except OSError as error:
-        raise LaunchError(f"the mount point {path}: {error.strerror}") from None
-    try:
-        return os.readlink(f"/proc/self/fd/{descriptor}")
-    finally:
-        os.close(descriptor)
 
 
 def _act(root: int, wanted: Sequence[tuple[str, bool]], user_namespace: int | None) -> None:

@@ -12,7 +12,6 @@ from isolate.spec import defaults, meaning
 from isolate_lxc.config import Config
 from isolate_lxc.log import STOP_HOOK
 from isolate_lxc.steps import FILES, PLACE, ROOT
-from isolate_lxc.targets import on_kernel_filesystem
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -297,16 +296,3 @@ def mapped(maps: Maps | None, uid: int, gid: int) -> bool:
     if maps is None:
         return True
     return idmap.outside(maps.uids, uid) is not None and idmap.outside(maps.gids, gid) is not None
-
-
-def resolvable(spec: Spec) -> list[str]:
-    """The mount points that lie in the root itself: not on the kernel's filesystems, and not on
-    what an earlier mount of the spec shows."""
-    found: list[str] = []
-    covered: list[str] = []
-    for asked in spec.mounts:
-        below = any(f"{asked.target}/".startswith(f"{each.rstrip('/')}/") for each in covered)
-        if not below and not on_kernel_filesystem(asked.target):
-            found.append(asked.target)
-        covered.append(asked.target)
-    return found

@@ -175,21 +175,10 @@ class NamespacesBackend(NativeBackend):
         asked = spec.privileges
         chosen_views = decide.views(spec)
         status = receipt.Status(pid)
-        rows = [
-            *receipt.root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
-            receipt.fence(pid),
-            *receipt.views(pid, chosen_views),
-        ]
-        if "users" in chosen_views:
-            rows.append(receipt.users(pid))
-        if "network" in chosen_views:
-            rows.append(receipt.no_network(pid))
+        rows = receipt.surroundings(pid, spec, chosen_views)
         rows.append(status.capabilities(decide.capability_mask(spec)))
         if asked.no_new_privileges is not False and not asked.privileged:
             rows.append(status.no_new_privileges())
         if asked.seccomp != "unconfined" and not asked.privileged:
             rows.append(status.seccomp(asked.seccomp or "default"))
-        rows += receipt.rlimits(pid, dict(spec.process.rlimits))
-        if spec.process.oom_score_adj is not None:
-            rows.append(receipt.oom_score_adj(pid, spec.process.oom_score_adj))
-        return [*rows, *limits.receipt(spec, handle)]
+        return [*rows, *receipt.process(pid, spec), *limits.receipt(spec, handle)]

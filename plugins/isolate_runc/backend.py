@@ -9,12 +9,12 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, IsolateError, LaunchError, SpecError
 from isolate.linux import cgroup, prctl, process, signals
 from isolate.linux.cgroup import CgroupError
-from isolate.native import limits, maps, receipt, roots
+from isolate.native import execution, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.prepared import Prepared
 from isolate.native.views import supported
 from isolate.spec import meaning
-from isolate_runc import cgroups, execution, invoke
+from isolate_runc import cgroups, invoke
 from isolate_runc.bundle import Bundle
 from isolate_runc.commands import LOG, PID, Commands
 
@@ -256,25 +256,14 @@ class RuncBackend(NativeBackend):
         pid, _start_time = first_process(handle)
         views = meaning.views(spec, _views())
         status = receipt.Status(pid)
-        rows = [
-            *receipt.root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
-            receipt.fence(pid),
-            *receipt.views(pid, views),
-        ]
-        if "users" in views:
-            rows.append(receipt.users(pid))
-        if "network" in views:
-            rows.append(receipt.no_network(pid))
+        rows = receipt.surroundings(pid, spec, views)
         rows.append(status.capabilities(meaning.capability_mask(spec)))
         if meaning.no_new_privileges(spec):
             rows.append(status.no_new_privileges())
         if meaning.filter_name(spec) != meaning.UNCONFINED:
             row = status.seccomp(meaning.filter_name(spec))
             rows += [row] if row.holds else []  # else it is read at the start
-        rows += receipt.rlimits(pid, dict(spec.process.rlimits))
-        if spec.process.oom_score_adj is not None:
-            rows.append(receipt.oom_score_adj(pid, spec.process.oom_score_adj))
-        return [*rows, *limits.receipt(spec, handle)]
+        return [*rows, *receipt.process(pid, spec), *limits.receipt(spec, handle)]
 
     def _command(self, handle: Handle, argv: list[str]) -> str:
         """What a command of the runtime prints. Raises StateError with its words."""

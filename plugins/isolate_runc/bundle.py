@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 
 from isolate.errors import HostError, LaunchError
-from isolate.native import detached
+from isolate.native import detached, execution
 from isolate.native.accounts import resolve
 from isolate.native.half import open_binds
 from isolate.native.mount_steps import Bind, open_device
+from isolate.native.mountpoints import KERNEL
+from isolate.native.stage import Stage, choose_stage
 from isolate.native.step import StepError
 from isolate.oci import User, to_oci
 from isolate.oci import linux as oci_linux
-from isolate_runc import execution
-from isolate_runc.steps import BareHost, Stage, choose_stage
+from isolate.spec.meaning import DEFAULT_PATH
+from isolate_runc.steps import BareHost
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -76,8 +78,7 @@ class Bundle:
         if self._context.root.kind == "host":
             self.steps.append(BareHost(f"{self._place}/{ROOT}"))
         user = self._user(root)
-        execution.check_directory(root, self._spec)
-        execution.check(root, self._spec)
+        self._look_up(root)
         staged = stage_sources(self._spec, self._place)
         made = to_oci(
             staged,
@@ -119,6 +120,18 @@ class Bundle:
             raise LaunchError(str(error)) from None
         groups = self._spec.process.groups or account.groups
         return User(account.uid, account.gid, groups, account.home)
+
+    def _look_up(self, root: int) -> None:
+        """Refuse a working directory or a program that surely isn't in the root: runtimes make
+        the one silently, and tell of the other on the program's own standard error. What may lie
+        on a mount isn't seen here, and is left to them. Raises LaunchError, ExecError."""
+        cwd = os.path.normpath(self._spec.process.cwd)
+        made = (*KERNEL, *(os.path.normpath(mount.target) for mount in self._spec.mounts))
+        if not any(f"{cwd}/".startswith(f"{path}/") or path.startswith(f"{cwd}/") for path in made):
+            execution.require_directory(root, cwd)
+        if not self._spec.mounts and self._spec.process.args:
+            path = self._spec.process.env.get("PATH", DEFAULT_PATH)
+            execution.require(root, self._spec.process.args[0], path=path, cwd=cwd)
 
     def _write(self, made: dict[str, Any]) -> None:
         import json

@@ -8,11 +8,12 @@ import time
 from isolate.errors import ExecError, IsolateError, LaunchError, StateError
 from isolate.linux import namespaces, process, signals
 from isolate.native import child as first
+from isolate.native import execution
 from isolate.native.channel import pair
 from isolate.native.failure import from_child
 from isolate.native.identity_steps import DieWithLauncher
 from isolate.native.rootfs_steps import PrivatePropagation
-from isolate_runc import cgroups, execution
+from isolate_runc import cgroups
 from isolate_runc.steps import Become, OwnCgroup, Unmount
 
 TYPE_CHECKING = False

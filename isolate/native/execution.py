@@ -1,4 +1,7 @@
-"""Whether the program can be executed: looked up before the runtime starts, and seen afterwards."""
+"""Whether a program can be executed: looked up before a runtime starts it, and seen afterwards.
+
+Runtimes that are driven tell of it on the program's own standard error only.
+"""
 
 from __future__ import annotations
 
@@ -11,50 +14,38 @@ from isolate.linux import process
 from isolate.linux.resolve import open_in_root
 from isolate.native.child import EXEC
 from isolate.native.failure import from_child
-from isolate.spec.meaning import DEFAULT_PATH
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from isolate.spec.model import Spec
 
 _PATIENCE = 5.0  # seconds in which a started runtime must have executed the program
 _PAUSE = 0.0005
 
 
-_MADE = ("/proc", "/sys", "/dev")
-
-
-def check_directory(root: int, spec: Spec) -> None:
-    """Raise LaunchError for a working directory that isn't in the root.
-
-    Runtimes make it silently. What lies on a mount isn't seen here, and is left to them.
-    """
-    cwd = os.path.normpath(spec.process.cwd)
-    made = (*_MADE, *(os.path.normpath(mount.target) for mount in spec.mounts))
-    if any(f"{cwd}/".startswith(f"{path}/") or path.startswith(f"{cwd}/") for path in made):
-        return
+def require_directory(root: int, path: str) -> None:
+    """Raise LaunchError for a working directory that isn't in the root (CVE-2024-21626)."""
     try:
-        os.close(open_in_root(root, cwd, os.O_PATH | os.O_DIRECTORY))
+        os.close(open_in_root(root, path, os.O_PATH | os.O_DIRECTORY))
     except OSError as error:
-        raise from_child(
-            "process.cwd", error.errno or 0, os.strerror(error.errno or 0), cwd
-        ) from None
+        number = error.errno or 0
+        raise from_child("process.cwd", number, os.strerror(number), path) from None
 
 
-def check(root: int, spec: Spec) -> None:
-    """Raise ExecError where the program surely can't be executed in the root.
+def require_in(pid: int, program: str, *, path: str, cwd: str) -> None:
+    """As `require`, in the root of a process. Raises LaunchError for the working directory."""
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        require_directory(root, cwd)
+        require(root, program, path=path, cwd=cwd)
+    finally:
+        os.close(root)
 
-    A runtime would say so too, but on the program's own standard error. With mounts of the spec
-    there is no telling before they are made.
+
+def require(root: int, program: str, *, path: str, cwd: str) -> None:
+    """Raise ExecError where execvp(3) would find no program in the root, or none to execute.
+
+    `path` is the program's PATH, `cwd` its working directory.
     """
-    if spec.mounts or not spec.process.args:
-        return
-    program = spec.process.args[0]
     failure = errno.ENOENT
-    for path in _candidates(spec):
-        found = _errno(root, path)
+    for candidate in _candidates(program, path):
+        found = _errno(root, os.path.join(cwd, candidate))
         if found == 0:
             return
         if found not in (errno.ENOENT, errno.ENOTDIR):
@@ -62,13 +53,10 @@ def check(root: int, spec: Spec) -> None:
     raise from_child(EXEC, failure, os.strerror(failure), program)
 
 
-def _candidates(spec: Spec) -> Iterator[str]:
-    program = spec.process.args[0]
+def _candidates(program: str, path: str) -> list[str]:
     if "/" in program:
-        yield os.path.join(spec.process.cwd, program)
-    elif program:
-        for directory in spec.process.env.get("PATH", DEFAULT_PATH).split(":"):
-            yield os.path.join(spec.process.cwd, directory or ".", program)
+        return [program]
+    return [f"{directory or '.'}/{program}" for directory in path.split(":")] if program else []
 
 
 def _errno(root: int, path: str) -> int:

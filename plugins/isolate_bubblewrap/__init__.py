@@ -1,0 +1,1 @@
+"""The bubblewrap backend: containers by bwrap(1)."""

@@ -1,0 +1,81 @@
+"""The ordered steps of a bubblewrap container, up to the execution of bwrap."""
+
+from __future__ import annotations
+
+import os
+
+from isolate.linux.names import RLIMITS
+from isolate.native import identity_steps as identity
+from isolate.native import limits
+from isolate.native import process_steps as process
+from isolate.native.half import MAPPED
+from isolate.native.rootfs_steps import PrivatePropagation
+from isolate.native.stage import Stage
+from isolate.native.views import supported
+from isolate.spec import meaning
+from isolate_bubblewrap import command
+from isolate_bubblewrap import steps as own
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from isolate.linux.cgroup import Entry
+    from isolate.native.rootfs_steps import AttachRoot
+    from isolate.native.step import Step
+    from isolate.spec.model import Spec
+
+NAME = "bwrap"
+
+
+def binary() -> str | None:
+    """The absolute path of bwrap, which an environment without PATH has too."""
+    for directory in (os.environ.get("PATH") or os.defpath).split(":"):
+        path = f"{directory}/{NAME}"
+        if directory.startswith("/") and os.access(path, os.X_OK) and os.path.isfile(path):
+            return path
+    return None
+
+
+def views(spec: Spec) -> frozenset[str]:
+    """The container's namespaces. Stray processes end with their pid 1, so there always is one."""
+    return (meaning.views(spec, supported()) | {"pids"}) - {"time"}
+
+
+def choose(spec: Spec, id: str, stage: str, *, attached: bool) -> command.Choices:
+    """What is decided about a spec on this host."""
+    return command.Choices(
+        views=views(spec),
+        stage=stage,
+        hostname=spec.hostname or id[:64],
+        attached=attached,
+        filtered=meaning.filter_name(spec) != meaning.UNCONFINED,
+    )
+
+
+def steps(
+    spec: Spec,
+    chosen: command.Choices,
+    program: str,
+    attach_root: AttachRoot,
+    *,
+    stdio: tuple[int, int, int] = (0, 1, 2),
+    entry: Entry | None = None,
+) -> list[Step]:
+    """Everything between clone and `program`, which is bwrap, in order."""
+    rlimits = {RLIMITS[name]: limit for name, limit in spec.process.rlimits.items()}
+    points = own.MountPoints(spec)
+    return [
+        limits.EnterCgroups(entry),
+        identity.WaitFor(MAPPED, "the launcher has written the id maps and configured the root"),
+        identity.RootInside(),
+        identity.SessionKeyring(),
+        process.NewSession(),
+        PrivatePropagation(),
+        own.Sources(attach_root, spec),
+        points,
+        Stage(chosen.stage, [(name, name) for name in command.staged(spec)]),
+        identity.ResolveUser(None, ()),
+        process.Umask(spec.process.umask),
+        *([identity.Rlimits(rlimits)] if rlimits else []),
+        identity.DieWithLauncher(),
+        own.Bwrap(program, spec, chosen, points, stdio),
+    ]
