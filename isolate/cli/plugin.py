@@ -25,14 +25,18 @@ def new(
     directory: Annotated[
         str | None,
         typer.Option(
-            help="Where to write it; said nothing: isolate-backend-NAME here.", metavar="DIR"
+            help="Where to write it; isolate-backend-NAME here, where nothing is said.",
+            metavar="DIR",
         ),
     ] = None,
 ) -> None:
     """Write a package with a small working backend, and the contract suite as its tests."""
+    import shlex
+
     from isolate.cli.scaffold import write
 
     target, files = write(name, directory)
     for file in files:
-        typer.echo(f"{printable(target)}/{file}")
-    typer.echo(f"\nNext: pip install -e '{printable(target)}[dev]' && isolate verify {name}")
+        typer.echo(printable(f"{target}/{file}"))
+    source = shlex.quote(printable(f"{target}[dev]"))
+    typer.echo(f"\nNext: pip install -e {source} && isolate verify {name}")
