@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from isolate.errors import LaunchError, StateError
-from isolate.linux import namespaces, process, signals
+from isolate.linux import namespaces, prctl, process, signals
 from isolate.native import child as first
 from isolate.native.channel import pair
 from isolate.native.failure import from_child
@@ -32,6 +32,20 @@ class Launched:
     def __init__(self, pid: int, start_time: int) -> None:
         self.pid = pid
         self.start_time = start_time
+
+
+class Adopting:
+    """While it lasts, what a runtime that ends leaves behind becomes our child: a first process
+    outlives the runtime that made it. A context manager."""
+
+    __slots__ = ("_before",)
+
+    def __enter__(self) -> None:
+        self._before = prctl.get_child_subreaper()
+        prctl.set_child_subreaper(True)
+
+    def __exit__(self, *_exception: object) -> None:
+        prctl.set_child_subreaper(self._before)
 
 
 def make_fifo(directory: str) -> int:

@@ -13,7 +13,7 @@ import select
 import time
 
 from isolate.errors import HostError, LaunchError
-from isolate.linux import prctl, process, signals
+from isolate.linux import process, signals
 from isolate.linux.namespaces import CLONE_NEWNS, CLONE_NEWUSER
 from isolate.native import launcher, limits, roots
 from isolate.native.half import LauncherHalf, open_binds
@@ -109,7 +109,7 @@ class Attempt:
                 prepared[FILTER] = memory(self._seccomp.program)
             prepared[TOLD], prepared[INFO] = os.pipe2(os.O_CLOEXEC)
             context.checkpoint("launch")
-            with _Adopting():
+            with launcher.Adopting():
                 bwrap = launcher.delegate(
                     CLONE_NEWUSER | CLONE_NEWNS,
                     plan.steps(spec, chosen, program, root.step, stdio=stdio, entry=entry),
@@ -146,18 +146,6 @@ def _find(directory: str) -> tuple[str, str]:
         return program, choose_stage(directory, os.path.realpath(program))
     except StepError as error:
         raise HostError(str(error), hint="make /mnt an empty directory") from None
-
-
-class _Adopting:
-    """While it lasts, what our descendants leave behind becomes our child: the first process
-    outlives its parent, bwrap."""
-
-    def __enter__(self) -> None:
-        self._before = prctl.get_child_subreaper()
-        prctl.set_child_subreaper(True)
-
-    def __exit__(self, *_exception: object) -> None:
-        prctl.set_child_subreaper(self._before)
 
 
 def _read_pid(info: int, bwrap: Launched) -> int:

@@ -7,9 +7,9 @@ import os
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, IsolateError, LaunchError, SpecError
-from isolate.linux import cgroup, prctl, process, signals
+from isolate.linux import cgroup, process, signals
 from isolate.linux.cgroup import CgroupError
-from isolate.native import execution, limits, maps, receipt, roots
+from isolate.native import execution, launcher, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.prepared import Prepared
 from isolate.native.views import supported
@@ -203,21 +203,18 @@ class RuncBackend(NativeBackend):
             )
 
         children = process.children(os.getpid())
-        before = prctl.get_child_subreaper()
-        prctl.set_child_subreaper(True)  # the first process outlives its parent, the runtime
-        try:
-            if spec.process.terminal:
-                _with_console(context, commands, run)
-            else:
-                run(commands.create(), context.stdio)
-        except BaseException as error:
-            _undo_create(commands, context.directory)
-            invoke.reap_orphans(children, commands.path)
-            if isinstance(error, invoke.Failure):
-                raise invoke.launch_error(self.name, error, spec.process.args[0]) from None
-            raise
-        finally:
-            prctl.set_child_subreaper(before)
+        with launcher.Adopting():
+            try:
+                if spec.process.terminal:
+                    _with_console(context, commands, run)
+                else:
+                    run(commands.create(), context.stdio)
+            except BaseException as error:
+                _undo_create(commands, context.directory)
+                invoke.reap_orphans(children, commands.path)
+                if isinstance(error, invoke.Failure):
+                    raise invoke.launch_error(self.name, error, spec.process.args[0]) from None
+                raise
 
     def start(self, handle: Handle) -> None:
         pid, start_time = first_process(handle)
