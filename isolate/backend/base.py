@@ -21,9 +21,16 @@ class Backend(ABC):
     Instances hold no state: all that a later process needs stands in the Handle. Methods raise
     `IsolateError` for what a user can cause or must understand; any other exception is a bug of
     the backend and is reported as one, by name.
+
+    Attributes:
+        api_version: the version of this interface that the class is made for, written down in it:
+            inherited from here it would always be the installed one. Another is reported and not
+            loaded.
+        name: the backend's name, as its entry point has it.
+        summary: what it is, in one line.
     """
 
-    api_version: int = API_VERSION
+    api_version: int
     name: str
     summary: str
 

@@ -133,9 +133,16 @@ def _checked(found: Any) -> type[Backend]:
     if not (isinstance(found, type) and issubclass(found, Backend)):
         name = found.__name__ if isinstance(found, type) else shown(found)
         raise PluginError(f"{shown(name)} is no subclass of isolate.backend.Backend")
-    if found.api_version != API_VERSION:
+    version = getattr(found, "api_version", None)
+    if version is None:
         raise PluginError(
-            f"{shown(found.__name__)} is made for version {shown(found.api_version)} of the plugin "
+            f"{shown(found.__name__)} doesn't say which version of the plugin interface it is made "
+            "for",
+            hint=f"say so in the class: api_version = {API_VERSION}",
+        )
+    if version != API_VERSION:
+        raise PluginError(
+            f"{shown(found.__name__)} is made for version {shown(version)} of the plugin "
             f"interface, this isolate has version {API_VERSION}",
             hint="install versions of both that go together",
         )

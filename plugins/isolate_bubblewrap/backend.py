@@ -52,6 +52,7 @@ class BubblewrapBackend(NativeBackend):
     The program has no capability at all, and never gets any.
     """
 
+    api_version = 1
     name = "bubblewrap"
     summary = "bubblewrap, the small sandbox of Flatpak, by its command bwrap"
 

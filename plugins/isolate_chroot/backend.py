@@ -47,6 +47,7 @@ class ChrootBackend(NativeBackend):
     leaves none behind. That is housekeeping and no fence: it is not promised.
     """
 
+    api_version = 1
     name = "chroot"
     summary = "chroot(2): another root directory and no fence; the honest low end"
 

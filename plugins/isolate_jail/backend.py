@@ -46,6 +46,7 @@ class JailBackend(NativeBackend):
     """A subtree, own processes, and what the parameters allow: Landlock, seccomp, no capabilities
     and no_new_privs on top of the namespaces. The host's network only as far as it is asked for."""
 
+    api_version = 1
     name = "jail"
     summary = "FreeBSD's jail(8) on Linux: namespaces restricted by Landlock and seccomp"
 

@@ -55,6 +55,7 @@ class LxcBackend(NativeBackend):
     LXC's process.
     """
 
+    api_version = 1
     name = "lxc"
     summary = "LXC, by its own commands and configuration"
 

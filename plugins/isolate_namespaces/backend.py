@@ -51,6 +51,7 @@ class NamespacesBackend(NativeBackend):
     """Mount, pid, network, ipc, uts, user, cgroup and time namespaces; pivot_root; cgroups;
     capabilities; seccomp; no_new_privs. Root inside is not root outside."""
 
+    api_version = 1
     name = "namespaces"
     summary = "Linux namespaces, cgroups, seccomp and capabilities, with no other runtime"
 

@@ -43,6 +43,7 @@ class RuncBackend(NativeBackend):
     What a handle's data says suffices to build every command line (`commands`).
     """
 
+    api_version = 1
     name = "runc"
     summary = "runc, the reference runtime of the Open Container Initiative"
     package = "runc"

@@ -30,6 +30,7 @@ ONLY_SHOWN = {
     "make test",
     "apt-get install python3 python3-venv libseccomp2 make",
     "apt-get install uidmap",
+    "apt-get install bubblewrap",
     "python3 -m venv ~/isolate-venv",
     "~/isolate-venv/bin/pip install .",
     "export PATH=~/isolate-venv/bin:$PATH",

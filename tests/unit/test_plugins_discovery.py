@@ -211,7 +211,11 @@ def test_loading_a_backend_imports_nothing_dear() -> None:
         (GOOD.replace('add("fake", Fake)', 'add("fake", dict)'), "dict is no subclass of"),
         (GOOD.replace("def delete(self, handle): pass", ""), "Fake lacks the methods delete"),
         (GOOD.replace("api_version = 1", "api_version = 2"), "version 2 of the plugin interface"),
-        (GOOD.replace("api_version = 1", "api_version = None"), "version null of the plugin"),
+        (GOOD.replace("api_version = 1", ""), "doesn't say which version of the plugin interface"),
+        (
+            GOOD.replace("api_version = 1", "api_version = 2\n        def __init__(self): exit()"),
+            "version 2 of the plugin interface",  # it is reported before anything of it is made
+        ),
         (GOOD.replace('name = "fake"', 'name = "chroot"'), 'calls itself "chroot"'),
         (GOOD.replace('name = "fake"', "name = 5"), "its name is 5"),
         (GOOD.replace('summary = "a fake"', ""), "its summary is null"),

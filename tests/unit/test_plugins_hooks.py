@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import subprocess
 import sys
 import textwrap
@@ -13,11 +14,12 @@ import pytest
 
 import isolate
 from isolate import hookspecs
-from isolate.backend import Backend, ExitStatus, Handle, Usage
+from isolate.backend import Backend, ExitStatus, Handle, Usage, abilities
 from isolate.plugins import Registry
 from isolate.plugins import hooks as hooks_module
 from isolate.plugins.hooks import Hooks
 from isolate.spec import Spec
+from tests.support.source import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -81,11 +83,42 @@ def test_every_hook_and_every_argument_is_documented(name: str) -> None:
         assert f"\n    {argument}: " in text, f"{name}'s docstring lacks {argument}"
 
 
+def _methods(owner: type) -> dict[str, Any]:
+    """The methods that a backend may override, by the name that the documentation has."""
+    members = {name: one for name, one in vars(owner).items() if not name.startswith("_")}
+    return {
+        f"{owner.__name__}.{name}": one for name, one in members.items() if inspect.isfunction(one)
+    }
+
+
+METHODS = {
+    name: method
+    for owner in (Backend, *filter(inspect.isabstract, vars(abilities).values()))
+    for name, method in _methods(owner).items()
+}
+
+
 def test_every_public_method_of_a_backend_is_documented() -> None:
-    members = {name: one for name, one in vars(Backend).items() if not name.startswith("_")}
-    methods = {name: one for name, one in members.items() if inspect.isfunction(one)}
-    assert {"check", "create", "delete"} <= methods.keys()
-    assert [name for name, one in methods.items() if not (one.__doc__ or "").strip()] == []
+    assert {"Backend.check", "Backend.create", "Executes.exec", "OpensRoot.open_root"} <= (
+        METHODS.keys()
+    )
+    assert [name for name, one in METHODS.items() if not (one.__doc__ or "").strip()] == []
+
+
+def test_the_reference_has_every_hook_and_every_method_with_its_words() -> None:
+    page = (ROOT / "docs" / "reference" / "plugin-api.md").read_text()
+    sections = dict(re.findall(r"^#{3,4} (\S+)\n(.*?)(?=^#|\Z)", page, re.MULTILINE | re.DOTALL))
+    for name, documented in {**SPECS, **METHODS}.items():
+        first = (inspect.getdoc(documented) or "").splitlines()[0]
+        assert first in sections.get(name, ""), f"{name} is not on the page of the plugin interface"
+        for argument in inspect.signature(documented).parameters:
+            assert argument == "self" or argument in sections[name]
+
+
+def test_every_attribute_of_a_backend_is_documented() -> None:
+    text = inspect.getdoc(Backend) or ""
+    for name in Backend.__annotations__:
+        assert f"\n    {name}: " in text, f"the docstring of Backend lacks {name}"
 
 
 @pytest.mark.parametrize("name", SPECS)

@@ -31,6 +31,7 @@ CLAIMS = {
 class Honest(Backend):
     """Passes everything on to chroot, under a name of its own."""
 
+    api_version = 1
     name = "honest"
     summary = "chroot under another name"
 

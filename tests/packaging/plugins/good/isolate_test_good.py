@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 class Good(Backend):
     """Promises a root directory, and nothing more."""
 
+    api_version = 1
     name = "good"
     summary = "for the tests"
 

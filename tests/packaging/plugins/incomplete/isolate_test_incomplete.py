@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 class Incomplete(Backend):
     """Has a name and no more."""
 
+    api_version = 1
     name = "incomplete"
     summary = "for the tests"
 
