@@ -82,7 +82,7 @@ def plugin_page() -> str:
             *_hooks(),
             f"### Registry.add\n\n{_function(Registry.add, 'add')}\n",
             f"## Backend\n\n{prose(Backend)}\n{_ORDER}",
-            *_methods(Backend),
+            *_methods(),
             f"## Abilities\n\n{_ABILITIES}",
             *_abilities(),
             "## Value types\n",
@@ -107,11 +107,11 @@ def _function(function: Callable[..., object], name: str) -> str:
     return f"```python\n{signature(function, name)}\n```\n\n{prose(function)}"
 
 
-def _methods(owner: type[Backend]) -> Iterator[str]:
-    for name, method in vars(owner).items():
+def _methods() -> Iterator[str]:
+    for name, method in vars(Backend).items():
         if name.startswith("_") or not inspect.isfunction(method):
             continue
-        kind = "Every backend has it." if name in owner.__abstractmethods__ else "Optional."
+        kind = "Every backend has it." if name in Backend.__abstractmethods__ else "Optional."
         yield f"### Backend.{name}\n\n{_function(method, name)}\n\n{kind}\n"
 
 
