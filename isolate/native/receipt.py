@@ -10,6 +10,7 @@ import os
 from isolate.backend.types import ReceiptRow
 from isolate.linux import capabilities, idmap, namespaces
 from isolate.linux.names import RLIMITS
+from isolate.spec import meaning
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -79,6 +80,12 @@ def process(pid: int, spec: Spec) -> list[ReceiptRow]:
         *rlimits(pid, dict(asked.rlimits)),
         *([oom_score_adj(pid, adjusted)] if adjusted is not None else []),
     ]
+
+
+def loaded_filter(pid: int, spec: Spec) -> list[ReceiptRow]:
+    """The system call filter, where the spec has one and the process has loaded it by now."""
+    asked = meaning.filter_name(spec)
+    return [] if asked == meaning.UNCONFINED else [Status(pid).seccomp(asked)]
 
 
 def root(pid: int, *, readonly: bool, host: bool = False) -> list[ReceiptRow]:

@@ -9,6 +9,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import SpecError, UnsupportedError
 from isolate.native import confinement, execution, filters, launcher, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
+from isolate.native.programs import which
 from isolate.native.views import supported
 from isolate.spec import meaning
 from isolate_bubblewrap import command, plan
@@ -58,7 +59,7 @@ class BubblewrapBackend(NativeBackend):
 
     def check(self) -> list[Problem]:
         problems = []
-        if plan.binary() is None:
+        if which(plan.NAME) is None:
             problems.append(
                 Problem(what="there is no bwrap on PATH", remedy="apt-get install bubblewrap")
             )
@@ -98,7 +99,7 @@ class BubblewrapBackend(NativeBackend):
 
     def explain(self, spec: Spec) -> Plan:
         chosen = plan.choose(spec, "ID", "STAGE", attached=True)
-        rows = plan.steps(spec, chosen, plan.binary() or "bwrap", roots.preview(spec).step)
+        rows = plan.steps(spec, chosen, which(plan.NAME) or plan.NAME, roots.preview(spec).step)
         return Plan(
             steps=(
                 PlanStep(name="cgroup", what=limits.describe(spec)),
@@ -167,8 +168,4 @@ class BubblewrapBackend(NativeBackend):
 
     def receipt_at_start(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
         """The filter, which bwrap loads right before it executes the program."""
-        asked = meaning.filter_name(spec)
-        if asked == meaning.UNCONFINED:
-            return []
-        pid, _start_time = first_process(handle)
-        return [receipt.Status(pid).seccomp(asked)]
+        return receipt.loaded_filter(first_process(handle)[0], spec)

@@ -20,6 +20,7 @@ from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.mount_steps import Bind
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
+from isolate.native.programs import which
 from isolate.native.stage import choose_stage
 from isolate.native.step import StepError
 from isolate_bubblewrap import plan
@@ -139,7 +140,7 @@ class Attempt:
 
 def _find(directory: str) -> tuple[str, str]:
     """bwrap, and the directory for its stage. Raises HostError."""
-    program = plan.binary()
+    program = which(plan.NAME)
     if program is None:
         raise HostError("there is no bwrap on PATH", hint="apt-get install bubblewrap")
     try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from isolate.linux.names import RLIMITS
 from isolate.native import identity_steps as identity
 from isolate.native import limits
@@ -24,15 +22,6 @@ if TYPE_CHECKING:
     from isolate.spec.model import Spec
 
 NAME = "bwrap"
-
-
-def binary() -> str | None:
-    """The absolute path of bwrap, which an environment without PATH has too."""
-    for directory in (os.environ.get("PATH") or os.defpath).split(":"):
-        path = f"{directory}/{NAME}"
-        if directory.startswith("/") and os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
-    return None
 
 
 def views(spec: Spec) -> frozenset[str]:

@@ -14,6 +14,7 @@ from isolate.native import confinement, execution, filters, limits, maps, receip
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.failure import from_child
 from isolate.native.prepared import Prepared
+from isolate.native.programs import which
 from isolate.native.views import supported
 from isolate.spec import meaning
 from isolate_lxc import cgroups, log, monitor, translate
@@ -35,6 +36,7 @@ TERMINAL = "terminal"
 PATH = "path"
 CWD = "cwd"
 
+_PROGRAM = "lxc-start"
 _STEP = 0.02  # seconds that a look at an ending container may take
 _NEVER = {
     "kernel.separate",
@@ -67,7 +69,7 @@ class LxcBackend(NativeBackend):
                     what="LXC is driven as root only", remedy="run it as root, or use namespaces"
                 )
             )
-        if _binary() is None:
+        if which(_PROGRAM) is None:
             problems.append(
                 Problem(
                     what="there is no lxc-start on PATH",
@@ -105,7 +107,7 @@ class LxcBackend(NativeBackend):
             masked=(),
         )
         config = translate.configuration(spec, chosen)
-        argv = [_binary() or "lxc-start", *arguments(places.name, config.defines(), spec)]
+        argv = [which(_PROGRAM) or _PROGRAM, *arguments(places.name, config.defines(), spec)]
         text = config.text()
         if not spec.privileges.uid_map:
             text = text.replace(" 0 0 65536\n", " 0 FIRST 65536\n")
@@ -120,7 +122,7 @@ class LxcBackend(NativeBackend):
 
     def create(self, spec: Spec, context: Context) -> Handle:
         self.validate(spec)
-        binary = _binary()
+        binary = which(_PROGRAM)
         if binary is None:
             raise HostError("there is no lxc-start on PATH", hint="apt-get install lxc")
         views = meaning.views(spec, supported())
@@ -260,15 +262,6 @@ def _capabilities(pid: int, mask: int) -> ReceiptRow:
         f"/proc/{pid}/status",
         holds=beyond == 0,
     )
-
-
-def _binary() -> str | None:
-    """The absolute path of lxc-start, which an environment without PATH has too."""
-    for directory in (os.environ.get("PATH") or os.defpath).split(":"):
-        path = f"{directory}/lxc-start"
-        if directory.startswith("/") and os.access(path, os.X_OK) and os.path.isfile(path):
-            return path
-    return None
 
 
 def _monitor_of(handle: Handle) -> tuple[int, int]:

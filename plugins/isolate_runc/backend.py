@@ -12,6 +12,7 @@ from isolate.linux.cgroup import CgroupError
 from isolate.native import execution, launcher, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.prepared import Prepared
+from isolate.native.programs import which
 from isolate.native.views import supported
 from isolate.spec import meaning
 from isolate_runc import cgroups, invoke
@@ -30,7 +31,6 @@ INITIAL = "initial"
 PROGRAM = "program"
 FILTER = "filter"
 
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _NEVER = {"kernel.separate", "privileges.lsm_label", "process.init", "view.time"}
 _PROMISED = frozenset(
     name for name in FEATURES if name not in _NEVER and not name.startswith("limits.")
@@ -59,7 +59,7 @@ class RuncBackend(NativeBackend):
                     remedy="run it as root, or use namespaces",
                 )
             )
-        if _which(self.name) is None:
+        if which(self.name) is None:
             problems.append(
                 Problem(
                     what=f"there is no {self.name} on PATH",
@@ -82,7 +82,7 @@ class RuncBackend(NativeBackend):
             place = f"backend_options.{self.name}.{key}"
             if key != "path":
                 raise SpecError(place, "is unknown", hint="the one setting is path, a binary")
-            if not isinstance(value, str) or _which(value) is None:
+            if not isinstance(value, str) or which(value) is None:
                 raise SpecError(place, f"{value} is no program that can be executed")
 
     def explain(self, spec: Spec) -> Plan:
@@ -103,7 +103,7 @@ class RuncBackend(NativeBackend):
         return Commands(binary, str(handle.data[DIRECTORY]), handle.id)
 
     def _binary(self, spec: Spec) -> str | None:
-        return _which(str(spec.backend_options.get(self.name, {}).get("path", self.name)))
+        return which(str(spec.backend_options.get(self.name, {}).get("path", self.name)))
 
     def create(self, spec: Spec, context: Context) -> Handle:
         self.validate(spec)
@@ -226,11 +226,7 @@ class RuncBackend(NativeBackend):
 
     def receipt_at_start(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
         """The filter, which crun loads only now. One that ended can be read until it is reaped."""
-        asked = meaning.filter_name(spec)
-        if asked == meaning.UNCONFINED:
-            return []
-        pid, _start_time = first_process(handle)
-        return [receipt.Status(pid).seccomp(asked)]
+        return receipt.loaded_filter(first_process(handle)[0], spec)
 
     def status(self, handle: Handle) -> str:
         pid, start_time = first_process(handle)
@@ -279,18 +275,6 @@ class CrunBackend(RuncBackend):
     package = "crun"
     unable = frozenset({"mounts.kernel"})  # no proc but at /proc
     late_nofile = True
-
-
-def _which(program: str) -> str | None:
-    """The absolute path of a program that can be executed, by PATH and the usual directories."""
-    if "/" in program:
-        found = os.path.abspath(program)
-        return found if os.path.isfile(found) and os.access(found, os.X_OK) else None
-    for directory in f"{os.environ.get('PATH', '')}:{_PATH}".split(":"):
-        found = f"{directory}/{program}"
-        if directory.startswith("/") and os.path.isfile(found) and os.access(found, os.X_OK):
-            return found
-    return None
 
 
 def _views() -> frozenset[str]:

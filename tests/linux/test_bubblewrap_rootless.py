@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from isolate.linux import process
-from tests.support import needs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,15 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("userns", "bwrap")
 BACKEND = "--backend=bubblewrap"
-
-
-@pytest.fixture(params=["subids", "single"])
-def anyone(request: pytest.FixtureRequest, rootless_cmd: Isolate, plain_cmd: Isolate) -> Isolate:
-    """An ordinary user with subordinate ids, and one without."""
-    if request.param == "subids":
-        needs.require("newuidmap")
-        return rootless_cmd
-    return plain_cmd
 
 
 def run(isolate: Isolate, root: Path, *args: str) -> str:

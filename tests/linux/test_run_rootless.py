@@ -19,15 +19,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("userns")
 
 
-@pytest.fixture(params=["subids", "single"])
-def anyone(request: pytest.FixtureRequest, rootless_cmd: Isolate, plain_cmd: Isolate) -> Isolate:
-    """An ordinary user with subordinate ids, and one without."""
-    if request.param == "subids":
-        needs.require("newuidmap")
-        return rootless_cmd
-    return plain_cmd
-
-
 def owner(isolate: Isolate) -> Account:
     assert isolate.account is not None
     return isolate.account
