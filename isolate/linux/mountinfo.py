@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 
 TYPE_CHECKING = False
@@ -98,6 +99,16 @@ def read_bytes(pid: int | str = "self") -> bytes:
         return b"".join(pieces)
     finally:
         os.close(descriptor)
+
+
+def mount_id_of(descriptor: int) -> int:
+    """The mount that a descriptor lies on (proc_pid_fdinfo(5))."""
+    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
+        for line in lines:
+            name, _, value = line.partition(":")
+            if name == "mnt_id":
+                return int(value)
+    raise OSError(errno.ENOSYS, "the kernel tells no mount ids of descriptors")
 
 
 def mounts_below(path: str, mounts: Iterable[Mount] | None = None) -> list[Mount]:

@@ -86,7 +86,7 @@ def set_attributes(descriptor: int, attributes: int, *, recursive: bool = False)
     """
     flags = _flags(attributes)
     rows = mountinfo.read()
-    top = _row(rows, _mount_id(descriptor))
+    top = _row(rows, mountinfo.mount_id_of(descriptor))
     _remount(descriptor, top, flags)
     for row in _below(rows, top) if recursive else ():
         place = row.mount_point[len(top.mount_point.rstrip("/")) :]
@@ -95,7 +95,7 @@ def set_attributes(descriptor: int, attributes: int, *, recursive: bool = False)
         except PermissionError:
             continue  # out of our reach, so out of the reach of what has fewer rights
         try:
-            if _mount_id(found) != row.mount_id:
+            if mountinfo.mount_id_of(found) != row.mount_id:
                 raise OSError(errno.EBUSY, "the mounts below change", row.mount_point)
             _remount(found, row, flags)
         finally:
@@ -129,16 +129,6 @@ def _below(rows: list[Mount], top: Mount) -> Iterator[Mount]:
             if row.mount_point not in inner:
                 yield row
             yield from _below(rows, row)
-
-
-def _mount_id(descriptor: int) -> int:
-    """The mount that a descriptor lies on (proc_pid_fdinfo(5))."""
-    with open(f"/proc/self/fdinfo/{descriptor}", encoding="ascii") as lines:
-        for line in lines:
-            name, _, value = line.partition(":")
-            if name == "mnt_id":
-                return int(value)
-    raise OSError(errno.ENOSYS, "the kernel tells no mount ids of descriptors")
 
 
 def _flags(attributes: int) -> int:

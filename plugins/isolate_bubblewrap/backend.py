@@ -71,11 +71,7 @@ class BubblewrapBackend(NativeBackend):
                     remedy="allow them by that setting",
                 )
             )
-        if not roots.supported():
-            problems.append(
-                Problem(what="the kernel lacks mount_setattr(2)", remedy="use Linux 5.12 or later")
-            )
-        return problems
+        return problems + roots.problems_with_detached_mounts()
 
     def capabilities(self) -> frozenset[str]:
         missing = {"view.cgroups"} - {f"view.{view}" for view in supported()}

@@ -124,7 +124,7 @@ def _kernel_filesystems(chosen: Choices) -> list[list[str]]:
 def _mounts(spec: Spec, chosen: Choices, found: Found) -> list[list[str]]:
     made: list[list[str]] = []
     if spec.root.source == "host":  # its own files, but not its sockets and scratch space
-        for path, mode in (("/run", "0755"), ("/tmp", "1777"), ("/var/tmp", "1777")):
+        for path, mode in defaults.HIDDEN_OF_HOST:
             made += [["--perms", mode], ["--tmpfs", path]]
     for number, asked in enumerate(spec.mounts):
         target = found.points.get(asked.target, asked.target)

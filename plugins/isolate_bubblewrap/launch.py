@@ -23,7 +23,7 @@ from isolate.native.process_steps import START
 from isolate.native.programs import which
 from isolate.native.stage import choose_stage
 from isolate.native.step import StepError
-from isolate_bubblewrap import plan
+from isolate_bubblewrap import arrival, plan
 from isolate_bubblewrap.steps import FILTER, INFO, memory
 
 TYPE_CHECKING = False
@@ -129,6 +129,7 @@ class Attempt:
             limits.record_process(self._context, pid)
             self._context.checkpoint("bwrap")
             _until_ready(left[1])
+            arrival.require(pid, self._spec)
             _end(bwrap)
             self._context.checkpoint("ready")
         except BaseException:

@@ -71,7 +71,7 @@ class MountPoints(Step):
         for path, directory in self._wanted(child):
             os.close(resolve.make_target(child.root, path, directory=directory))
             self.points[path] = mountpoints.canonical(child.root, path)
-        self.masked = [*masked(self._spec), *_masked_in(child.root, self._spec)]
+        self.masked = [*masked(self._spec), *self._masked_in(child)]
 
     def _wanted(self, child: Child) -> list[tuple[str, bool]]:
         wanted = [(path, True) for path in mountpoints.KERNEL]
@@ -85,6 +85,33 @@ class MountPoints(Step):
             (path, False) for path in targets if not mountpoints.on_kernel_filesystem(path)
         ]
 
+    def _masked_in(self, child: Child) -> list[tuple[str, bool]]:
+        """The paths to hide in the root or in a volume, found behind its links.
+
+        What lies behind a link from one into the other isn't found: `arrival` refuses that.
+        """
+        found = []
+        for path in self._spec.privileges.masked_paths:
+            if mountpoints.on_kernel_filesystem(path):
+                continue
+            top, tree = self._tree_of(child, path)
+            below = path.removeprefix(top)
+            try:
+                descriptor = resolve.open_in_root(tree, below, os.O_PATH)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                continue  # not there, or hidden: nobody inside has more rights than its root
+            place = self.points.get(top, top) + mountpoints.canonical(tree, below)
+            found.append((place, _is_directory(descriptor)))
+            os.close(descriptor)
+        return found
+
+    def _tree_of(self, child: Child, path: str) -> tuple[str, int]:
+        """The mount point of the volume that shows a path, and the volume; "" and the root."""
+        for number, asked in reversed(list(enumerate(self._spec.mounts))):
+            if asked.type == "bind" and f"{path}/".startswith(f"{asked.target.rstrip('/')}/"):
+                return asked.target.rstrip("/"), child.prepared[command.mount_name(number)]
+        return "", child.root
+
 
 def masked(spec: Spec) -> list[tuple[str, bool]]:
     """The paths of proc to hide, of those that exist, each with whether it is a directory. /sys is
@@ -94,20 +121,6 @@ def masked(spec: Spec) -> list[tuple[str, bool]]:
         for path in (*defaults.MASKED_PATHS, *spec.privileges.masked_paths)
         if path.startswith("/proc/") and os.path.exists(path)
     ]
-
-
-def _masked_in(root: int, spec: Spec) -> list[tuple[str, bool]]:
-    """The same for those that the spec names in the root, found behind its links."""
-    found = []
-    for path in spec.privileges.masked_paths:
-        if not mountpoints.on_kernel_filesystem(path):
-            try:
-                descriptor = resolve.open_in_root(root, path, os.O_PATH)
-            except (FileNotFoundError, NotADirectoryError):
-                continue
-            found.append((mountpoints.canonical(root, path), _is_directory(descriptor)))
-            os.close(descriptor)
-    return found
 
 
 def _is_directory(descriptor: int) -> bool:

@@ -138,6 +138,68 @@ def test_a_mask_is_found_behind_a_link_of_the_root(run: Runner, tmp_path: Path) 
     assert run.isolate(*words, text=json.dumps(spec), check=True).stdout == ""
 
 
+def test_a_mask_in_a_volume(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "way").symlink_to("deep")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "secret").write_text("secret")
+    (tmp_path / "deep" / "plain").write_text("plain")
+    tmp_path.chmod(0o755)
+    spec = {
+        "mounts": [{"source": str(tmp_path), "target": "/v"}],
+        "privileges": {"masked_paths": ["/v/way/secret"]},
+        "process": {"args": ["cat", "/v/deep/plain", "/v/deep/secret"]},
+    }
+    assert run.isolate("run", BACKEND, "--spec=-", text=json.dumps(spec), check=True).stdout == (
+        "plain"
+    )
+
+
+@pytest.mark.parametrize("link", ["/etc/passwd", "/other/secret", "../other/secret"])
+def test_a_mask_behind_a_link_out_of_a_volume_is_refused(
+    run: Runner, tmp_path: Path, link: str
+) -> None:
+    """bwrap would hide what the link means to it while it works, and that is not this."""
+    for name in ("volume", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "secret").write_text("secret")
+    (tmp_path / "volume" / "way").symlink_to(link)
+    tmp_path.chmod(0o755)
+    spec = {
+        "mounts": [
+            {"source": f"{tmp_path}/{name}", "target": target}
+            for name, target in (("volume", "/v"), ("other", "/other"))
+        ],
+        "privileges": {"masked_paths": ["/v/way"]},
+        "process": {"args": ["cat", "/v/way"]},
+    }
+    done = run.isolate("run", BACKEND, "--spec=-", text=json.dumps(spec))
+    assert (done.stdout, done.returncode) == ("", 125)
+    assert "bwrap.arrival failed: it isn't hidden" in done.stderr.splitlines()[-2]
+
+
+def test_a_mount_point_behind_a_link_of_a_volume_is_refused(run: Runner, tmp_path: Path) -> None:
+    (tmp_path / "way").symlink_to("/newroot/etc")  # where it would be, while bwrap works
+    tmp_path.chmod(0o755)
+    done = run("cat /etc/hostname", f"--volume={tmp_path}:/v", "--volume=/etc:/v/way:ro")
+    assert done.returncode == 125
+    assert "bwrap.arrival failed: it isn't mounted there" in done.stderr
+
+
+def test_sockets_of_the_host_are_hidden_in_its_tree(run: Runner) -> None:
+    import socket
+    import tempfile
+
+    with (
+        tempfile.TemporaryDirectory(prefix="isolate-test-", dir="/opt") as directory,
+        socket.socket(socket.AF_UNIX) as server,
+    ):
+        Path(directory).chmod(0o755)
+        server.bind(f"{directory}/socket")
+        Path(f"{directory}/socket").chmod(0o666)
+        server.listen()
+        assert run.out(f"ls -l {directory}/socket; id -u", "--rootfs=host").startswith("c")
+
+
 def test_bwraps_own_words_are_kept(run: Runner) -> None:
     done = run("true", "--volume=/etc/hostname:/a:ro", "--tmpfs=/a/b")
     assert done.returncode == 125
