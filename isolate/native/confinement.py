@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from isolate.errors import StateError
+from isolate.native import filters
+from isolate.spec import meaning
 from isolate.state.failures import state_error
 from isolate.state.json_lines import dumps, loads
 
@@ -12,8 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from isolate.backend.types import Context
     from isolate.linux.seccomp.cache import Cached
-    from isolate.spec.model import Rlimit
+    from isolate.native.maps import Maps
+    from isolate.spec.model import Rlimit, Spec
 
 _NAME = "confinement"
 _LARGEST = 1 << 20
@@ -63,6 +67,24 @@ class Confinement:
         self.umask = umask
         self.seccomp = seccomp
         self.seccomp_flags = seccomp_flags
+
+
+def keep(spec: Spec, context: Context, maps: Maps | None) -> None:
+    """Keep what a spec says to a runtime of another's: our own filter, of the policy that the
+    runtime's own profile is made from. Raises StateError.
+
+    A runtime's own exec would take rights from its options, and outlive a killed client.
+    """
+    mask = meaning.capability_mask(spec)
+    save(
+        context.directory,
+        capabilities=mask,
+        no_new_privileges=meaning.no_new_privileges(spec),
+        may_set_groups=maps is None or not maps.single,
+        rlimits=spec.process.rlimits,
+        umask=spec.process.umask,
+        seccomp=filters.program(meaning.filter_name(spec), mask),
+    )
 
 
 def save(

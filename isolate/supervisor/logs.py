@@ -21,6 +21,7 @@ SMALLEST = 64 << 10
 
 _PAUSE = 0.05
 _CHUNK = 1 << 16
+_LONGEST = 1 << 20  # bytes of an entry at most: of a chunk every byte may be escaped
 
 
 class Log:
@@ -66,6 +67,18 @@ class Log:
                 return True
             file.truncate(offset)
         return False
+
+    def repair(self) -> None:
+        """Remove an entry that a killed writer has torn."""
+        try:
+            with open(self._path, "r+b") as file:
+                tail = max(0, self.size() - _LONGEST)
+                file.seek(tail)
+                data = file.read()
+                if data and not data.endswith(b"\n"):
+                    file.truncate(tail + data.rfind(b"\n") + 1)
+        except FileNotFoundError:
+            return
 
     def rotate(self) -> None:
         """Begin a new file where the current one has its share."""

@@ -129,7 +129,8 @@ class TerminalSource:
         return bool(data)
 
     def recover(self) -> None:
-        """Nothing is kept of a terminal."""
+        """Of a terminal no more than whole entries are kept."""
+        self._log.repair()
 
     def close(self) -> None:
         """Close the master."""
