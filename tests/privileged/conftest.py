@@ -6,12 +6,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import backends
 from tests.support.detached import Detached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Isolate
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """One of our own backends: `parametrize("backend", able(...), indirect=True)`."""
+    name = str(request.param)
+    backends.require(name)
+    return name
 
 
 @pytest.fixture
