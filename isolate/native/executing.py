@@ -15,7 +15,7 @@ from isolate.errors import LaunchError, StateError
 from isolate.linux import namespaces, prctl, process, signals
 from isolate.linux.names import RLIMITS
 from isolate.native import child as first
-from isolate.native import confinement, limits, process_steps, rootfs_steps
+from isolate.native import confinement, limits, lsm, process_steps, rootfs_steps
 from isolate.native import identity_steps as identity
 from isolate.native.channel import pair
 from isolate.native.failure import from_child
@@ -101,6 +101,7 @@ def plan(
             if rlimits
             else []
         ),
+        *lsm.steps(confined.label),
         *(seccomp if not confined.no_new_privileges else []),
         identity.DropBounding(confined.capabilities),
         identity.BecomeUser(may_set_groups=confined.may_set_groups),
@@ -149,7 +150,9 @@ def _be_helper(
     channel: Channel,
 ) -> NoReturn:
     """The first process, from its clone to its end."""
-    first.run([_Enter(target, pidfd, confined, steps, entry)], channel, Prepared())
+    prepared = Prepared()
+    lsm.prepare(confined.label, prepared)
+    first.run([_Enter(target, pidfd, confined, steps, entry)], channel, prepared)
 
 
 class _Enter(Step):

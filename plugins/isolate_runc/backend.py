@@ -9,7 +9,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, IsolateError, LaunchError, SpecError
 from isolate.linux import cgroup, prctl, process, signals
 from isolate.linux.cgroup import CgroupError
-from isolate.native import confinement, limits, maps, receipt, roots
+from isolate.native import confinement, limits, lsm, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.prepared import Prepared
 from isolate.native.views import supported
@@ -74,7 +74,7 @@ class RuncBackend(NativeBackend):
 
     def capabilities(self) -> frozenset[str]:
         missing = {f"view.{view}" for view in ("cgroups",) if view not in supported()}
-        return (_PROMISED - missing - self.unable) | limits.promised()
+        return (_PROMISED - missing - self.unable) | limits.promised() | lsm.promised()
 
     def validate(self, spec: Spec) -> None:
         for key, value in spec.backend_options.get(self.name, {}).items():
@@ -228,12 +228,14 @@ class RuncBackend(NativeBackend):
         execution.await_program(pid, start_time, initial, program)
 
     def receipt_at_start(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
-        """The filter, which crun loads only now. One that ended can be read until it is reaped."""
+        """The filter too, which crun loads only now. One that ended can be read until it is
+        reaped."""
+        rows = super().receipt_at_start(spec, handle)
         asked = meaning.filter_name(spec)
         if asked == meaning.UNCONFINED:
-            return []
+            return rows
         pid, _start_time = first_process(handle)
-        return [receipt.Status(pid).seccomp(asked)]
+        return [*rows, receipt.Status(pid).seccomp(asked)]
 
     def status(self, handle: Handle) -> str:
         pid, start_time = first_process(handle)

@@ -6,13 +6,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import backends
+from tests.support import backends, guest, session
 from tests.support.detached import Detached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Isolate
+
+
+@pytest.fixture(scope="session")
+def guest_kernel() -> guest.Kernel:
+    """The distribution's kernel for virtual machines."""
+    return guest.Kernel(session.directory() / "kernel")
 
 
 @pytest.fixture

@@ -97,7 +97,13 @@ def test_what_linux_has_not_is_refused(name: str) -> None:
 
 def row(**said: object) -> registry.Row:
     return registry.Row(
-        jid=1, name="up", parent=0, path="/", hostname="up", parameters=jail(**said).said()
+        jid=1,
+        name="up",
+        parent=0,
+        path="/",
+        hostname="up",
+        parameters=jail(**said).said(),
+        addresses={},
     )
 
 
@@ -172,8 +178,7 @@ def test_networks_that_contradict(said: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        {"interface": "eth0"},
-        {"mac.label": "x"},
+        {"mac.label": "x", "persist": "1"},
         {"devfs_ruleset": "5"},
         {"path": "/elsewhere"},
         {"allow.mount": "1"},
