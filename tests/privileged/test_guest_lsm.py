@@ -38,6 +38,7 @@ class unix_stream_socket
 {"".join(f"sid {name}{chr(10)}" for name in _SIDS)}
 class process {{ transition dyntransition }}
 class unix_stream_socket {{ create }}
+policycap nnp_nosuid_transition;
 type system_t;
 type jail_t;
 role system_r;
