@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 NOTES = "isolate"  # the stream of what we have to say ourselves
 _LOSS = b"no supervisor lived when the program ended: its last output may be missing\n"
 _LATER = 0.05  # seconds between looks at what can't be known or written just now
+_MOST_PIECES = 256  # that can be in a pipe (F_SETPIPE_SZ), by far: who writes on is not awaited
 _FULL = 1.0  # seconds to wait for space on a full disk
 
 
@@ -208,12 +210,15 @@ class Supervised:
         else:
             self._sources = [streams.FifoSource(directory, name, log) for name in streams.STREAMS]
         for source in self._sources:
-            self._on_full(source, source.recover)
+            self._take_up(source)
+
+    def _take_up(self, source: streams.FifoSource | streams.TerminalSource) -> None:
+        """Finish what was begun, and watch it."""
+        if source in self._sources and self._on_full(source, source.recover):
             self._watch_source(source)
 
     def _watch_source(self, source: streams.FifoSource | streams.TerminalSource) -> None:
-        if source in self._sources:
-            self._hub.loop.watch(source.descriptor, lambda: self._safely(self._pump, source))
+        self._hub.loop.watch(source.descriptor, lambda: self._safely(self._pump, source))
 
     def _pump(self, source: streams.FifoSource | streams.TerminalSource) -> None:
         if not self._on_full(source, source.pump):
@@ -227,15 +232,15 @@ class Supervised:
     def _on_full(
         self,
         source: streams.FifoSource | streams.TerminalSource,
-        act: Callable[[], bool | None],
+        act: Callable[[], bool],
     ) -> bool:
         """Whether `act` did something; on a full disk the program waits until there is space."""
         try:
-            return bool(act())
+            return act()
         except OSError as error:
             self._hub.loop.forget(source.descriptor)
             self._tell("log_failed", problem=str(error.strerror))
-            self._later(_FULL, lambda: self._watch_source(source))
+            self._later(_FULL, lambda: self._take_up(source))
             return False
 
     def _set_deadline(self) -> None:
@@ -314,6 +319,7 @@ class Supervised:
         except IsolateError as error:
             problem = error.message
         self._forget_process()
+        self._kill_rest()
         self._drain()
         self._cancel_timers()
         usage = self._usage()
@@ -351,11 +357,17 @@ class Supervised:
             os.close(self._pidfd)
             self._pidfd = -1
 
+    def _kill_rest(self) -> None:
+        """Without a pid namespace of its own its descendants live on, and may write for ever."""
+        with contextlib.suppress(IsolateError, OSError):
+            self._kill()
+
     def _drain(self) -> None:
         """What it wrote before it ended; descendants that hold on to the streams aren't awaited."""
         for source in self._sources:
-            while self._on_full(source, source.pump):
-                pass
+            for _ in range(_MOST_PIECES):
+                if not self._on_full(source, source.pump):
+                    break
             self._hub.loop.forget(source.descriptor)
             source.close()
         if self.container.spec.process.terminal:

@@ -133,8 +133,8 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
             False,
             "U",
             (
-                "off: Landlock, and seccomp on both mount interfaces; allow.mount lets the kernel's "
-                "choice for user namespaces pass, so beside it none can be off"
+                "off: Landlock, and seccomp on both mount interfaces; allow.mount lets pass what "
+                "the kernel mounts for user namespaces, so beside it none can be off"
             ),
         )
         for name in ("devfs", "fdescfs", "nullfs", "procfs", "tmpfs")
