@@ -16,9 +16,9 @@ _LARGEST = 4096
 
 def active() -> str | None:
     """`apparmor` or `selinux`, whichever is on; None where neither is."""
-    if _read(_SWITCH).startswith("Y"):
+    if _read(_SWITCH).startswith(b"Y"):
         return APPARMOR
-    return SELINUX if "\tselinuxfs\n" in _read(_FILESYSTEMS) else None
+    return SELINUX if b"\tselinuxfs\n" in _read(_FILESYSTEMS) else None
 
 
 def set_exec(proc: int, module: str, label: str) -> None:
@@ -61,9 +61,12 @@ def _file(module: str, name: str, proc: int) -> str:
     return f"thread-self/attr/{name}"
 
 
-def _read(path: str) -> str:
+def _read(path: str) -> bytes:
     try:
-        with open(path, encoding="ascii", errors="replace") as file:
-            return file.read(_LARGEST)
-    except OSError:
-        return ""
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            return os.read(descriptor, _LARGEST)
+        finally:
+            os.close(descriptor)
+    except OSError:  # EINVAL too: AppArmor is built in, but not on
+        return b""

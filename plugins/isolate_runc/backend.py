@@ -249,6 +249,12 @@ class RuncBackend(NativeBackend):
             raise IsolateError(f"{self.name}: its state is not JSON") from None
         return str(said.get("status", "unknown"))
 
+    def pause(self, handle: Handle) -> None:
+        self._command(handle, self.commands(handle).pause())
+
+    def resume(self, handle: Handle) -> None:
+        self._command(handle, self.commands(handle).resume())
+
     def delete(self, handle: Handle) -> None:
         """Kills first: the runtime waits long for what it has killed itself."""
         self.kill(handle, signals.SIGKILL, everyone=True)
