@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from isolate.plugins import load
-from isolate.plugins.scan import entry_points
+from isolate.plugins import catalogue, load
 from tests.support import needs
 
 OWN = "isolate-runtime"
@@ -11,9 +10,7 @@ OWN = "isolate-runtime"
 
 def able(*abilities: type, features: tuple[str, ...] = ()) -> list[str]:
     """The names of those that have these abilities, and promise these features here."""
-    names = [
-        point.name for point in entry_points("isolate_runtime") if point.distribution.name == OWN
-    ]
+    names = [entry.name for entry in catalogue() if entry.distribution == OWN]
     return [name for name in names if _is_able(name, abilities, features)]
 
 
