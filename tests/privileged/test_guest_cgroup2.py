@@ -17,6 +17,7 @@ pytestmark = [
     pytest.mark.timeout(600),  # everything is emulated
 ]
 
+
 def test_limits_hold_under_version_2(guest_kernel: guest.Kernel, tmp_path: Path) -> None:
     """The tests of the cgroup package, as they are, where version 2 has every controller."""
     tests = "tests/privileged/test_cgroup_group.py tests/privileged/test_cgroup_limits.py"

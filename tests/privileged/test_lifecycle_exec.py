@@ -68,16 +68,26 @@ def test_an_exec_joins_every_namespace_and_cgroup(detached: Detached, backend: s
     found = detached("exec", "one", "sh", "-c", script).stdout.split()
     assert found == [os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMESPACES]
     with detached.isolate.popen("exec", "one", "sleep", "60") as client:
-        until(lambda: len(children(client.pid)) == 1)
-        (inside,) = children(client.pid)
-        until(lambda: cgroups(inside) == cgroups(pid))
+        until(lambda: children(client.pid, "sleep"))  # the process that enters has gone by then
+        (inside,) = children(client.pid, "sleep")
+        assert cgroups(inside) == cgroups(pid)
         client.kill()
         until(lambda: not alive(inside))  # it dies with its client
 
 
-def children(pid: int) -> list[int]:
+def children(pid: int, name: str) -> list[int]:
+    """Those that execute a program of that name."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
+        found = [int(word) for word in file.read().split()]
+    return [child for child in found if name_of(child) == name]
+
+
+def name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def cgroups(pid: int) -> str:
