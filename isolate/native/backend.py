@@ -10,7 +10,7 @@ from isolate.backend.base import Backend
 from isolate.backend.types import ExitStatus, Handle, Problem, Usage
 from isolate.errors import StateError, UnsupportedError
 from isolate.linux import idmap, process, signals
-from isolate.native import launcher, remains
+from isolate.native import launcher, lsm, remains
 from isolate.native.limits import group_of
 from isolate.native.limits import update as update_limits
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
     from isolate.backend.abilities import ExecContext
+    from isolate.backend.types import ReceiptRow
     from isolate.linux.cgroup import Group
-    from isolate.spec.model import Limits, Process
+    from isolate.spec.model import Limits, Process, Spec
 
 DIRECTORY = "directory"
 OWN_PIDS = "own_pids"  # the first process is pid 1 of a namespace: its end is everyone's
@@ -49,6 +50,11 @@ class NativeBackend(Backend, Executes, Pauses, Updates, Measures, OpensRoot):
     def start(self, handle: Handle) -> None:
         pid, start_time = first_process(handle)
         launcher.start(str(handle.data[DIRECTORY]), pid, start_time)
+
+    def receipt_at_start(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        """The label, which comes with the program's execution."""
+        pid, _start_time = first_process(handle)
+        return lsm.rows(pid, spec.privileges.lsm_label, below=spec.process.init)
 
     def wait(self, handle: Handle, timeout: float | None = None) -> ExitStatus | None:
         pid, start_time = first_process(handle)

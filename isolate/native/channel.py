@@ -61,11 +61,11 @@ class Channel:
         poll.register(self.fileno(), 0)  # POLLHUP is always reported
         return bool(poll.poll(0))
 
-    def is_readable(self) -> bool:
-        """Whether `receive` would return at once."""
+    def is_readable(self, patience: float = 0) -> bool:
+        """Whether `receive` would return at once; waits for that so many seconds."""
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
-        return bool(poll.poll(0))
+        return bool(poll.poll(patience * 1000))
 
     def close(self) -> None:
         """Close this end."""

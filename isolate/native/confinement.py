@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from isolate.errors import StateError
+from isolate.native import filters
+from isolate.spec import meaning
 from isolate.state.failures import state_error
 from isolate.state.json_lines import dumps, loads
 
@@ -12,8 +14,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from isolate.backend.types import Context
     from isolate.linux.seccomp.cache import Cached
-    from isolate.spec.model import Rlimit
+    from isolate.native.maps import Maps
+    from isolate.spec.model import Rlimit, Spec
 
 _NAME = "confinement"
 _LARGEST = 1 << 20
@@ -27,6 +31,7 @@ class Confinement:
         no_new_privileges: whether execve(2) never gives more rights.
         may_set_groups: whether the user map has more than one id.
         chrooted: whether the root is no mount namespace's, but a directory of one.
+        label: the AppArmor profile or SELinux label, None without one.
         rlimits: name to (soft, hard).
         umask: file mode creation mask.
         seccomp: the compiled filter, None without one; `seccomp_flags` go with it.
@@ -35,6 +40,7 @@ class Confinement:
     __slots__ = (
         "capabilities",
         "chrooted",
+        "label",
         "may_set_groups",
         "no_new_privileges",
         "rlimits",
@@ -49,7 +55,8 @@ class Confinement:
         capabilities: int,
         no_new_privileges: bool,
         may_set_groups: bool,
-        chrooted: bool = False,
+        chrooted: bool,
+        label: str | None,
         rlimits: Mapping[str, tuple[int, int]],
         umask: int,
         seccomp: bytes | None,
@@ -59,10 +66,30 @@ class Confinement:
         self.no_new_privileges = no_new_privileges
         self.may_set_groups = may_set_groups
         self.chrooted = chrooted
+        self.label = label
         self.rlimits = rlimits
         self.umask = umask
         self.seccomp = seccomp
         self.seccomp_flags = seccomp_flags
+
+
+def keep(spec: Spec, context: Context, maps: Maps | None) -> None:
+    """Keep what a spec says to a runtime of another's: our own filter, of the policy that the
+    runtime's own profile is made from. Raises StateError.
+
+    A runtime's own exec would take rights from its options, and outlive a killed client.
+    """
+    mask = meaning.capability_mask(spec)
+    save(
+        context.directory,
+        capabilities=mask,
+        no_new_privileges=meaning.no_new_privileges(spec),
+        may_set_groups=maps is None or not maps.single,
+        rlimits=spec.process.rlimits,
+        umask=spec.process.umask,
+        label=spec.privileges.lsm_label,
+        seccomp=filters.program(meaning.filter_name(spec), mask),
+    )
 
 
 def save(
@@ -74,6 +101,7 @@ def save(
     rlimits: Mapping[str, Rlimit],
     umask: int,
     chrooted: bool = False,
+    label: str | None = None,
     seccomp: Cached | None = None,
 ) -> None:
     """Keep it in the container's directory, which only its owner can write. Raises StateError."""
@@ -82,6 +110,7 @@ def save(
         "no_new_privileges": no_new_privileges,
         "may_set_groups": may_set_groups,
         "chrooted": chrooted,
+        "label": label,
         "rlimits": {name: [limit.soft, limit.hard] for name, limit in rlimits.items()},
         "umask": umask,
         "seccomp": 0 if seccomp is None else len(seccomp.program),
@@ -117,6 +146,7 @@ def load(directory: str) -> Confinement:
             no_new_privileges=told["no_new_privileges"] is not False,
             may_set_groups=told["may_set_groups"] is True,
             chrooted=told["chrooted"] is True,
+            label=None if told["label"] is None else str(told["label"]),
             rlimits={name: (soft, hard) for name, (soft, hard) in told["rlimits"].items()},
             umask=int(told["umask"]),
             seccomp=program or None,

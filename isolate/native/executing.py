@@ -15,7 +15,7 @@ from isolate.errors import LaunchError, StateError
 from isolate.linux import namespaces, prctl, process, signals
 from isolate.linux.names import RLIMITS
 from isolate.native import child as first
-from isolate.native import confinement, limits, process_steps, rootfs_steps
+from isolate.native import confinement, limits, lsm, process_steps, rootfs_steps
 from isolate.native import identity_steps as identity
 from isolate.native.channel import pair
 from isolate.native.failure import from_child
@@ -26,7 +26,7 @@ from isolate.spec.model import Rlimit
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import NoReturn
+    from typing import Any, NoReturn
 
     from isolate.backend.abilities import ExecContext
     from isolate.linux.cgroup import Entry
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from isolate.spec.model import Process
 
 _ENTERED = "entered"
+_PATIENCE = 30.0  # seconds in which a process must have entered, and executed the program
 
 
 def execute(
@@ -61,12 +62,13 @@ def execute(
     group = limits.group_of(handle)
     try:
         with limits.entry(group) as entry:
-            pid, channel = _enter(handle.pid, pidfd, confined, steps, entry)
+            pid, channel, early = _enter(handle.pid, pidfd, confined, steps, entry)
     finally:
         os.close(pidfd)
     try:
-        _until_executed(channel, context)
+        _until_executed(channel, early, context)
     except BaseException:
+        os.kill(pid, signals.SIGKILL)
         os.waitpid(pid, 0)
         raise
     finally:
@@ -101,6 +103,7 @@ def plan(
             if rlimits
             else []
         ),
+        *lsm.steps(confined.label),
         *(seccomp if not confined.no_new_privileges else []),
         identity.DropBounding(confined.capabilities),
         identity.BecomeUser(may_set_groups=confined.may_set_groups),
@@ -113,8 +116,9 @@ def plan(
 
 def _enter(
     target: int, pidfd: int, confined: Confinement, steps: list[Step], entry: Entry
-) -> tuple[int, Channel]:
-    """Both processes; the second one's pid, and the channel to it. Raises LaunchError."""
+) -> tuple[int, Channel, list[tuple[Any, ...]]]:
+    """Both processes; the second one's pid, the channel to it, and what it said already: it may
+    be faster than the first. Raises LaunchError."""
     ours, theirs = pair()
     mask = signals.block(signals.EVERY)
     try:
@@ -129,14 +133,32 @@ def _enter(
     finally:
         signals.set_mask(mask)
         theirs.close()
-    message = ours.receive()
-    os.waitpid(helper, 0)
-    if message is None or message[0] != _ENTERED:
+    early: list[tuple[Any, ...]] = []
+    try:
+        while (message := _receive(ours)) is not None and message[0] != _ENTERED:
+            early.append(message)
+    except BaseException:
+        os.kill(helper, signals.SIGKILL)
         ours.close()
-        if message is None:
-            raise LaunchError("entering the container failed: the entering process was killed")
-        raise from_child(*message[1:5])
-    return int(message[1]), ours
+        raise
+    finally:
+        os.waitpid(helper, 0)
+    if message is None:
+        ours.close()
+        for failure in early:
+            raise from_child(*failure[1:5])
+        raise LaunchError("entering the container failed: the entering process was killed")
+    return int(message[1]), ours, early
+
+
+def _receive(channel: Channel) -> tuple[Any, ...] | None:
+    """What comes from inside, where root may stop any process. Raises LaunchError."""
+    if not channel.is_readable(_PATIENCE):
+        raise LaunchError(
+            f"a process that entered the container did nothing for {_PATIENCE:.0f} seconds",
+            hint="the container may have stopped it, or is out of memory: see `isolate top`",
+        )
+    return channel.receive()
 
 
 def _be_helper(
@@ -149,7 +171,9 @@ def _be_helper(
     channel: Channel,
 ) -> NoReturn:
     """The first process, from its clone to its end."""
-    first.run([_Enter(target, pidfd, confined, steps, entry)], channel, Prepared())
+    prepared = Prepared()
+    lsm.prepare(confined.label, prepared)
+    first.run([_Enter(target, pidfd, confined, steps, entry)], channel, prepared)
 
 
 class _Enter(Step):
@@ -219,9 +243,9 @@ def _differing(target: int) -> int:
     return flags
 
 
-def _until_executed(channel: Channel, context: ExecContext) -> None:
+def _until_executed(channel: Channel, early: list[tuple[Any, ...]], context: ExecContext) -> None:
     """The channel reads as closed once the program is executed."""
-    while (message := channel.receive()) is not None:
+    while (message := early.pop(0) if early else _receive(channel)) is not None:
         if message[0] == first.FAILED:
             raise from_child(*message[1:5])
         if message[0] == first.CONSOLE:

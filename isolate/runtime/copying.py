@@ -134,10 +134,7 @@ class _Copy:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             sink = os.open(name, flags, 0o600, dir_fd=parent)
             try:
-                while data := os.read(source, _CHUNK):
-                    view = memoryview(data)
-                    while view:
-                        view = view[os.write(sink, view) :]
+                _copy_data(source, sink)
                 self._settle(sink, mode)
             finally:
                 os.close(sink)
@@ -158,7 +155,7 @@ class _Copy:
         os.fchmod(descriptor, stat.S_IMODE(mode) & _MODE)
 
     def _directory(self, origin: int, parent: int, name: str, mode: int, depth: int) -> None:
-        _make_directory(parent, name)
+        made = _make_directory(parent, name)
         here = os.open(name, _DIRECTORY, dir_fd=parent)
         source = os.open(".", _DIRECTORY, dir_fd=origin)
         try:
@@ -168,7 +165,8 @@ class _Copy:
                     self.one(item, here, child, depth + 1)
                 finally:
                     os.close(item)
-            self._settle(here, mode)
+            if made:  # what was there keeps its owner: the way to it may be the container's choice
+                self._settle(here, mode)
         finally:
             os.close(source)
             os.close(here)
@@ -181,8 +179,47 @@ class _Copy:
             os.chown(name, *self._owner, dir_fd=parent, follow_symlinks=False)
 
 
-def _make_directory(parent: int, name: str) -> None:
+def _make_directory(parent: int, name: str) -> bool:
+    """Whether it wasn't there before."""
     try:
         os.mkdir(name, 0o700, dir_fd=parent)
     except FileExistsError:
+        return False
+    return True
+
+
+def _copy_data(source: int, sink: int) -> None:
+    """What the file holds now, hole for hole: it may grow for ever while it is read, or consist of
+    nothing but a size. Files of proc have none, and end by themselves."""
+    size = os.fstat(source).st_size
+    if size == 0:
+        _write_all(sink, os.read(source, _CHUNK))
         return
+    at = 0
+    while at < size:
+        try:
+            at = os.lseek(source, at, os.SEEK_DATA)
+            end = min(size, os.lseek(source, at, os.SEEK_HOLE))
+        except OSError as error:
+            if error.errno != errno.ENXIO:  # no data behind it
+                raise
+            break
+        os.lseek(sink, at, os.SEEK_SET)
+        at = _copy_piece(source, sink, at, end)
+    os.ftruncate(sink, size)
+
+
+def _copy_piece(source: int, sink: int, at: int, end: int) -> int:
+    while at < end:
+        data = os.pread(source, min(_CHUNK, end - at), at)
+        if not data:
+            break  # it was cut meanwhile
+        _write_all(sink, data)
+        at += len(data)
+    return end
+
+
+def _write_all(sink: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(sink, view) :]

@@ -96,6 +96,20 @@ def link_of(data: Mapping[str, object]) -> str:
     return name
 
 
+def address_of(data: Mapping[str, object]) -> tuple[str, bytes]:
+    """The interface and the packed address that an entry holds. Raises Refused."""
+    import _socket
+
+    name, text = data.get("interface"), data.get("address")
+    if not (isinstance(name, str) and isinstance(text, str) and 0 < len(name) <= MAX_NAME):
+        raise Refused(f"{shown(text)} on {shown(name)} is no address")
+    try:
+        family = _socket.AF_INET6 if ":" in text else _socket.AF_INET
+        return name, _socket.inet_pton(family, text)
+    except (OSError, ValueError):
+        raise Refused(f"{shown(text)} is no address") from None
+
+
 def cgroups_of(data: Mapping[str, object]) -> list[str]:
     """The cgroup directories that an entry holds. Raises Refused.
 

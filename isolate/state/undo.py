@@ -7,6 +7,7 @@
 | mount | target, and source where it lies outside the state directory | a lazy unmount |
 | netns | path | unmounting and deleting the name |
 | link | name, which begins with `iso` | deleting the interface |
+| address | interface, address | taking it from the interface, if it bears isolate's mark |
 | tree | path | deleting it and all below it |
 | file | path | deleting it |
 | idrange | first | releasing the range |
@@ -22,6 +23,7 @@ import os
 import time
 
 from isolate.errors import IsolateError
+from isolate.linux.address import delete_own_address
 from isolate.linux.link import delete_link
 from isolate.linux.mount import MNT_DETACH, umount2
 from isolate.linux.mountinfo import mount_at, mounts_below
@@ -30,6 +32,7 @@ from isolate.spec.record import shown
 from isolate.state.reach import (
     Reach,
     Refused,
+    address_of,
     cgroups_of,
     link_of,
     number_of,
@@ -188,6 +191,10 @@ def _link(_work: _Work, data: Data) -> None:
             raise
 
 
+def _address(_work: _Work, data: Data) -> None:
+    delete_own_address(*address_of(data))
+
+
 def _tree(work: _Work, data: Data) -> None:
     path = path_of(data, "path")
     base, relative = work.reach.locate(path)
@@ -239,6 +246,6 @@ def _idrange(work: _Work, data: Data) -> None:
 
 # What ends with the processes, what ends with the boot, and what lasts.
 _LIVING: dict[str, Undo] = {"process": _process, "cgroup": _cgroup}
-_MADE: dict[str, Undo] = {"mount": _mount, "link": _link}
+_MADE: dict[str, Undo] = {"mount": _mount, "link": _link, "address": _address}
 _LASTING: dict[str, Undo] = {"netns": _netns, "tree": _tree, "file": _file, "idrange": _idrange}
 _KINDS = {**_LIVING, **_MADE, **_LASTING}

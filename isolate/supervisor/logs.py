@@ -11,6 +11,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
+from isolate.state.failures import state_error
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from io import BufferedReader
@@ -21,6 +23,7 @@ SMALLEST = 64 << 10
 
 _PAUSE = 0.05
 _CHUNK = 1 << 16
+_LONGEST = 1 << 20  # bytes of an entry at most: of a chunk every byte may be escaped
 
 
 class Log:
@@ -66,6 +69,18 @@ class Log:
                 return True
             file.truncate(offset)
         return False
+
+    def repair(self) -> None:
+        """Remove an entry that a killed writer has torn."""
+        try:
+            with open(self._path, "r+b") as file:
+                tail = max(0, self.size() - _LONGEST)
+                file.seek(tail)
+                data = file.read()
+                if data and not data.endswith(b"\n"):
+                    file.truncate(tail + data.rfind(b"\n") + 1)
+        except FileNotFoundError:
+            return
 
     def rotate(self) -> None:
         """Begin a new file where the current one has its share."""
@@ -159,6 +174,8 @@ def _open(path: str) -> BufferedReader | None:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
+    except OSError as error:
+        raise state_error(f"can't read {path}", error) from None
     return open(descriptor, "rb")
 
 

@@ -70,13 +70,17 @@ class FifoSource:
             self._log.rotate()
         return moved > 0
 
-    def recover(self) -> None:
-        """Finish what a killed supervisor had begun. Raises OSError."""
+    def recover(self) -> bool:
+        """Finish what was begun by a killed supervisor, or before the disk was full; True.
+
+        Raises OSError.
+        """
         spool = os.open(f"{self._directory}/spool.{self._name}", _SPOOL_FLAGS, 0o600)
         try:
             self._finish(spool)
         finally:
             os.close(spool)
+        return True
 
     def _splice(self, spool: int) -> int:
         try:
@@ -128,8 +132,10 @@ class TerminalSource:
             self._log.rotate()
         return bool(data)
 
-    def recover(self) -> None:
-        """Nothing is kept of a terminal."""
+    def recover(self) -> bool:
+        """Of a terminal no more than whole entries are kept; True."""
+        self._log.repair()
+        return True
 
     def close(self) -> None:
         """Close the master."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import sys
 import time
+import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
 from isolate.backend.types import ExitStatus, Usage
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 NOTES = "isolate"  # the stream of what we have to say ourselves
 _LOSS = b"no supervisor lived when the program ended: its last output may be missing\n"
 _LATER = 0.05  # seconds between looks at what can't be known or written just now
+_MOST_PIECES = 256  # that can be in a pipe (F_SETPIPE_SZ), by far: who writes on is not awaited
 _FULL = 1.0  # seconds to wait for space on a full disk
 
 
@@ -56,6 +60,7 @@ class Supervised:
         self._waiters: list[Callable[[], None]] = []
         self._timed_out = False
         self._output_exceeded = False
+        self._resting = False  # it has ended, and waits to be run again
         self.busy = False
         self.stopping = False
 
@@ -93,7 +98,13 @@ class Supervised:
         container.notes["started"] = time.clock_gettime(time.CLOCK_BOOTTIME)
         container.notes["started_at"] = time.time()
         _touch(f"{container.directory}/started")
-        container.start()
+        try:
+            container.start()
+        except ExecError:
+            raise
+        except IsolateError:
+            self._kill()  # what runs in spite of it isn't what was asked for
+            raise
         self._set_deadline()
         self._tell("started", pid=self.pid)
 
@@ -152,7 +163,7 @@ class Supervised:
         self.busy = True
         if status == "restarting":
             self._drop_master()
-            self._later(0.0, self._run_again)
+            self._rest(0.0)
             return
         self._watch_process(pin=False)
         if self.container.handle is not None and self._pidfd >= 0:
@@ -182,7 +193,7 @@ class Supervised:
             return
         if pin:
             remains.pin(self.container.directory, self.container.journal, self._pidfd)
-        self._hub.loop.watch(self._pidfd, self._ended)
+        self._hub.loop.watch(self._pidfd, self.ended)
 
     def _look(self) -> None:
         """A container without a process of its own here: ask its backend."""
@@ -199,12 +210,15 @@ class Supervised:
         else:
             self._sources = [streams.FifoSource(directory, name, log) for name in streams.STREAMS]
         for source in self._sources:
-            self._on_full(source, source.recover)
+            self._take_up(source)
+
+    def _take_up(self, source: streams.FifoSource | streams.TerminalSource) -> None:
+        """Finish what was begun, and watch it."""
+        if source in self._sources and self._on_full(source, source.recover):
             self._watch_source(source)
 
     def _watch_source(self, source: streams.FifoSource | streams.TerminalSource) -> None:
-        if source in self._sources:
-            self._hub.loop.watch(source.descriptor, lambda: self._pump(source))
+        self._hub.loop.watch(source.descriptor, lambda: self._safely(self._pump, source))
 
     def _pump(self, source: streams.FifoSource | streams.TerminalSource) -> None:
         if not self._on_full(source, source.pump):
@@ -218,15 +232,15 @@ class Supervised:
     def _on_full(
         self,
         source: streams.FifoSource | streams.TerminalSource,
-        act: Callable[[], bool | None],
+        act: Callable[[], bool],
     ) -> bool:
         """Whether `act` did something; on a full disk the program waits until there is space."""
         try:
-            return bool(act())
+            return act()
         except OSError as error:
             self._hub.loop.forget(source.descriptor)
             self._tell("log_failed", problem=str(error.strerror))
-            self._later(_FULL, lambda: self._watch_source(source))
+            self._later(_FULL, lambda: self._take_up(source))
             return False
 
     def _set_deadline(self) -> None:
@@ -243,7 +257,30 @@ class Supervised:
         self.container.backend.kill(self.container.running_handle, signals.SIGKILL, everyone=True)
 
     def _later(self, seconds: float, call: Callable[[], None]) -> None:
-        self._timers.append(self._hub.loop.after(seconds, call))
+        self._timers.append(self._hub.loop.after(seconds, lambda: self._safely(call)))
+
+    def _rest(self, seconds: float) -> None:
+        self._resting = True
+        self._later(seconds, self._run_again)
+
+    def _safely(self, call: Callable[..., None], *arguments: object) -> None:
+        """Act, where nobody waits for the outcome: a plugin's bug ends its container, and not the
+        supervisor of all."""
+        try:
+            call(*arguments)
+        except IsolateError as error:
+            self._give_up(error.message)
+        except Exception as error:  # noqa: BLE001 - see above
+            _log_traceback()
+            self._give_up(f"the supervisor failed: {type(error).__name__}: {error}")
+
+    def _give_up(self, problem: str) -> None:
+        self._forget_process()
+        self._cancel_timers()
+        try:
+            self._finish(self._result(None, Usage(), problem))
+        except Exception:  # noqa: BLE001 - as in `_safely`; `gc` and `delete` go on with it
+            _log_traceback()
 
     # -- stopping
 
@@ -252,8 +289,9 @@ class Supervised:
         self.stopping = True
         self._waiters.append(done)
         handle = self.container.handle
-        if self._pidfd < 0 and handle is not None and handle.pid is not None:
-            self._cancel_timers()  # it waits to be run again
+        if self._resting:
+            self._resting = False
+            self._cancel_timers()
             self._finish(self._result(None, Usage(), "stopped between two runs"))
             return
         backend = self.container.backend
@@ -266,8 +304,8 @@ class Supervised:
     # -- the end
 
     def ended(self) -> None:
-        """Its first process is a zombie of ours."""
-        self._ended()
+        """Its first process has ended."""
+        self._safely(self._ended)
 
     def _ended(self) -> None:
         problem = None
@@ -281,6 +319,7 @@ class Supervised:
         except IsolateError as error:
             problem = error.message
         self._forget_process()
+        self._kill_rest()
         self._drain()
         self._cancel_timers()
         usage = self._usage()
@@ -294,7 +333,7 @@ class Supervised:
         if not self.stopping and self._policy.wants_restart(exits.shell_code(result), restarts):
             self.container.notes["restarts"] = restarts + 1
             self.container.record("restarting")
-            self._later(policy.pause(restarts, self._lasted()), self._run_again)
+            self._rest(policy.pause(restarts, self._lasted()))
         else:
             self._finish(result)
 
@@ -318,11 +357,17 @@ class Supervised:
             os.close(self._pidfd)
             self._pidfd = -1
 
+    def _kill_rest(self) -> None:
+        """Without a pid namespace of its own its descendants live on, and may write for ever."""
+        with contextlib.suppress(IsolateError, OSError):
+            self._kill()
+
     def _drain(self) -> None:
         """What it wrote before it ended; descendants that hold on to the streams aren't awaited."""
         for source in self._sources:
-            while self._on_full(source, source.pump):
-                pass
+            for _ in range(_MOST_PIECES):
+                if not self._on_full(source, source.pump):
+                    break
             self._hub.loop.forget(source.descriptor)
             source.close()
         if self.container.spec.process.terminal:
@@ -364,11 +409,13 @@ class Supervised:
 
     def _finish(self, result: dict[str, Any]) -> None:
         """Keep how it ended, first of all; then free what it took."""
-        exits.write(self.container.directory, result)
-        self._free()
-        waiters, self._waiters = self._waiters, []
-        for done in waiters:
-            done()
+        try:
+            exits.write(self.container.directory, result)
+            self._free()
+        finally:
+            waiters, self._waiters = self._waiters, []
+            for done in waiters:
+                done()
 
     def _free(self) -> None:
         self.busy = False
@@ -380,15 +427,19 @@ class Supervised:
         self._hub.release(self)
 
     def _run_again(self) -> None:
+        self._resting = False
+        if self.container.handle is not None:
+            _reap(self.container.handle.pid)
         try:
-            if self.container.handle is not None:
-                _reap(self.container.handle.pid)
             self._recreate()
+        except ExecError as error:
+            status = ExitStatus(code=error.exit_status)
+            self._finish(self._result(status, Usage(), error.message))
+            return
+        try:
             self._start()
         except ExecError as error:
             self._tell("start_failed", problem=error.message)  # its end comes as any other
-        except IsolateError as error:
-            self._finish(self._result(None, Usage(), error.message))
 
     def delete(self, *, force: bool) -> None:
         """Remove it with all that it has. Raises StateError when it runs and `force` isn't said."""
@@ -420,6 +471,11 @@ class Supervised:
 
     def _tell(self, kind: str, **details: object) -> None:
         events.append(self._hub.root, kind, self.container.id, **details)
+
+
+def _log_traceback() -> None:
+    traceback.print_exc()
+    sys.stderr.flush()
 
 
 def _reap(pid: int | None) -> None:

@@ -165,8 +165,9 @@ class Worker:
             try:
                 if entry.kept() and _own(entry):
                     self._adopt(entry, masters.get(entry.id, -1), held=entry.id in masters)
-            except IsolateError as error:
-                sys.stderr.write(f"{entry.id}: {error.message}\n")
+            except Exception as error:  # noqa: BLE001 - a plugin's bug must not end the supervisor
+                sys.stderr.write(f"{entry.id}: {type(error).__name__}: {error}\n")
+                sys.stderr.flush()
 
     def _adopt(self, entry: Entry, master: int, *, held: bool) -> None:
         record = entry.read_record()
@@ -258,7 +259,7 @@ class Worker:
         if message.get("start"):
             try:
                 supervised.start()
-            except IsolateError:
+            except BaseException:
                 del self._containers[container.id]
                 supervised.delete(force=True)
                 raise

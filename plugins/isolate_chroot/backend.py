@@ -8,7 +8,7 @@ from isolate.backend.features import required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.linux import capabilities, namespaces
 from isolate.linux.names import RLIMITS
-from isolate.native import confinement, defaults, launcher, limits, receipt, roots
+from isolate.native import confinement, defaults, launcher, limits, lsm, receipt, roots
 from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
@@ -60,7 +60,7 @@ class ChrootBackend(NativeBackend):
         return problems + kernel_problems()
 
     def capabilities(self) -> frozenset[str]:
-        return _PROMISED | limits.promised_by_killing()
+        return _PROMISED | limits.promised_by_killing() | lsm.promised()
 
     def explain(self, spec: Spec) -> Plan:
         rows = _steps(spec, roots.preview(spec).step, (0, 1, 2), None)
@@ -90,7 +90,9 @@ class ChrootBackend(NativeBackend):
                 rlimits=spec.process.rlimits,
                 umask=spec.process.umask,
                 chrooted=True,
+                label=spec.privileges.lsm_label,
             )
+            lsm.prepare(spec.privileges.lsm_label, prepared)
             prepared[START] = launcher.make_fifo(context.directory)
             context.checkpoint("launch")
             launched = launcher.launch(
@@ -141,6 +143,7 @@ def _steps(
         process.Umask(spec.process.umask),
         rootfs.Workdir(spec.process.cwd),
         *([identity.Rlimits(rlimits)] if rlimits else []),
+        *lsm.steps(spec.privileges.lsm_label),
         identity.BecomeUser(may_set_groups=True),
         *([identity.DieWithLauncher()] if attached else []),
         *([identity.NoNewPrivileges()] if spec.privileges.no_new_privileges else []),

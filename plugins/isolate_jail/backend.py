@@ -11,12 +11,22 @@ from isolate.errors import HostError, LaunchError, StateError, UnsupportedError
 from isolate.linux import address, cgroup, landlock, signals
 from isolate.linux import process as processes
 from isolate.linux.cgroup import addresses
-from isolate.native import confinement, executing, filters, launcher, limits, maps, roots, views
+from isolate.native import (
+    confinement,
+    executing,
+    filters,
+    launcher,
+    limits,
+    lsm,
+    maps,
+    roots,
+    views,
+)
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
-from isolate_jail import hooks, parameters, registry, rights, settings
+from isolate_jail import aliases, hooks, parameters, registry, rights, settings
 from isolate_jail import plan as plans
 
 TYPE_CHECKING = False
@@ -74,7 +84,7 @@ class JailBackend(NativeBackend):
         kernel = views.supported()
         missing = {f"view.{name}" for name in ("time", "cgroups") if name not in kernel}
         granted = _ROOT_ONLY if os.geteuid() == 0 else frozenset()
-        return (_ALWAYS - missing) | granted | limits.promised()
+        return (_ALWAYS - missing) | granted | limits.promised() | lsm.promised()
 
     def validate(self, spec: Spec) -> None:
         jail = _parameters(spec)
@@ -85,6 +95,7 @@ class JailBackend(NativeBackend):
 
     def explain(self, spec: Spec) -> Plan:
         jail = _parameters(spec)
+        jail = parameters.read({**jail.said(), **settings.resolved(jail)})
         settings.refuse(spec, jail, root=os.geteuid() == 0)
         whole = settings.completed(spec, jail)
         chosen = self._choose(
@@ -121,8 +132,10 @@ class JailBackend(NativeBackend):
             path=settings.root_path(spec),
             hostname=settings.hostname(spec, jail, context.id),
         )
-        for point in ("prepare", "prestart"):
-            hooks.run(jail, point, name=context.id)
+        hooks.run(jail, "prepare", name=context.id)
+        aliases.add(jail, context.journal)
+        context.checkpoint("addresses")
+        hooks.run(jail, "prestart", name=context.id)
         handle = self._launch(settings.completed(spec, jail), jail, context)
         try:
             hooks.run(jail, "created", name=context.id)
@@ -158,9 +171,11 @@ class JailBackend(NativeBackend):
                     may_set_groups=not chosen.single_id,
                     rlimits=spec.process.rlimits,
                     umask=spec.process.umask,
+                    label=spec.privileges.lsm_label,
                     seccomp=chosen.filter,
                     chrooted=jail["enforce_statfs"] == 2,
                 )
+                lsm.prepare(spec.privileges.lsm_label, prepared)
                 _restrict_network(jail, net, group)
                 steps = plans.plan(spec, jail, chosen)
                 open_binds(steps, prepared)
@@ -258,6 +273,7 @@ class JailBackend(NativeBackend):
             hooks.run_all(jail, "prestop", name=handle.id)
             self._stop(handle, jail["stop.timeout"])
         super().delete(handle)
+        aliases.remove(jail)
         for point in ("poststop", "release"):
             hooks.run_all(jail, point, name=handle.id)
         registry.remove(str(handle.data[DIRECTORY]))
@@ -273,6 +289,13 @@ class JailBackend(NativeBackend):
         pid, start_time = first_process(handle)
         while processes.alive(pid, start_time) and time.monotonic() < deadline:
             time.sleep(0.01)
+
+    def receipt_at_start(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        row = _row(handle)
+        jail = row.jail if row is not None else _parameters(spec)
+        label = settings.completed(spec, jail).privileges.lsm_label
+        below = spec.process.init or plans.holds(jail)
+        return lsm.rows(first_process(handle)[0], label, below=below)
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
         from isolate_jail.receipt import rows
@@ -292,6 +315,9 @@ def _row(handle: Handle) -> registry.Row | None:
 
 def _network_steps(jail: Jail, net: settings.Network) -> list[PlanStep]:
     rows = []
+    for alias in aliases.of(jail):
+        what = f"give {alias.interface} the address {alias.text}/{alias.prefix}, unless it has it"
+        rows.append(PlanStep(name=f"network.alias.{alias.text}", what=what))
     if net.shared and net.addresses:
         what = "hold the cgroup's sockets to the jail's addresses by eBPF at bind, connect, sendmsg"
         rows.append(PlanStep(name="network.addresses", what=what))

@@ -131,7 +131,7 @@ def _remove(store: Store, names: list[str]) -> None:
 
 def _modify(store: Store, definition: jails.Definition) -> None:
     row = registry.find(store.root, definition.name)
-    new, old = definition.jail.said(), row.jail.said()
+    new, old = definition.jail.said(), parameters.read(row.parameters).said()
     old["path"] = row.path
     for key in sorted({*new, *old}):
         if new.get(key) != old.get(key) and key not in CHANGEABLE:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from isolate.errors import LaunchError
+from isolate.linux import signals
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -41,14 +42,18 @@ def _run(jail: Jail, command: str, name: str) -> str | None:
     if jail["exec.system_user"]:
         options |= {"user": jail["exec.system_user"], "extra_groups": []}
     try:
-        done = subprocess.run(
+        with subprocess.Popen(
             ["/bin/sh", "-c", command],
             stdin=subprocess.DEVNULL,
             env={**os.environ, "JNAME": name},
-            timeout=jail["exec.timeout"] or None,
-            check=False,
+            process_group=0,  # all that it starts ends with it
             **options,
-        )
+        ) as running:
+            try:
+                status = running.wait(jail["exec.timeout"] or None)
+            except BaseException:
+                os.killpg(running.pid, signals.SIGKILL)
+                raise
     except subprocess.TimeoutExpired:
         return f"not done after {jail['exec.timeout']} seconds"
     except (OSError, ValueError, LookupError) as error:
@@ -56,7 +61,7 @@ def _run(jail: Jail, command: str, name: str) -> str | None:
     finally:
         if log is not None:
             os.close(log)
-    return None if done.returncode == 0 else f"exit status {done.returncode}"
+    return None if status == 0 else f"exit status {status}"
 
 
 def open_log(jail: Jail) -> int | None:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 PATH = "backend_options.jail"
 _AF_INET, _AF_INET6 = 2, 10
+FAMILIES = {"ip4": _AF_INET, "ip6": _AF_INET6}
 
 UNPRIVILEGED, ROOT, REFUSED = "U", "R", "X"
 
@@ -37,7 +38,7 @@ class Parameter:
 _BOOL, _TEXT, _LIST, _PATH = Bool(), Kind(), List(), Path()
 _SYSV = Choice("inherit", "new", "disable")
 _IP = Choice("inherit", "new", "disable", true="inherit", false="disable")
-_SECCOMP = "seccomp"
+_FIRST = "the same: on or off, what isn't bound comes from the first address"
 _HOST_RIGHT = "needs --userns=host: the kernel asks for the right in its first user namespace"
 
 _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
@@ -86,8 +87,8 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
         "U",
         "root: shared stack, cgroup eBPF on bind, connect, sendmsg; else own network namespace",
     ),
-    ("ip4.saddrsel", _BOOL, True, "U", "the same: what isn't bound comes from the first address"),
-    ("ip6.saddrsel", _BOOL, True, "U", "the same: what isn't bound comes from the first address"),
+    ("ip4.saddrsel", _BOOL, True, "U", _FIRST),
+    ("ip6.saddrsel", _BOOL, True, "U", _FIRST),
     (
         "vnet",
         Choice("new", "inherit", true="new", false="inherit"),
@@ -131,7 +132,10 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
             _BOOL,
             False,
             "U",
-            "off: Landlock, and seccomp on both mount interfaces; on together with allow.mount",
+            (
+                "off: Landlock, and seccomp on both mount interfaces; allow.mount lets pass what "
+                "the kernel mounts for user namespaces, so beside it none can be off"
+            ),
         )
         for name in ("devfs", "fdescfs", "nullfs", "procfs", "tmpfs")
     ),
@@ -173,13 +177,7 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
         "R",
         "off: no SYS_ADMIN in the first user namespace; on " + _HOST_RIGHT,
     ),
-    (
-        "mac.label",
-        _TEXT,
-        None,
-        "R",
-        "refused by this version; to come: SELinux or AppArmor label at exec",
-    ),
+    ("mac.label", _TEXT, None, "R", "the program's AppArmor profile or SELinux label, at exec"),
     *(
         (
             f"exec.{name}",
@@ -215,8 +213,14 @@ _ROWS: tuple[tuple[str, Kind, object, str, str], ...] = (
     ("exec.consolelog", _PATH, None, "U", "what the jail and its hooks write, appended"),
     ("exec.fib", Int(0, 2**31 - 1), None, "R", "cgroup eBPF gives sockets a routing mark"),
     ("stop.timeout", Int(0, 10**6), 10, "U", "SIGTERM to all, then the cgroup is killed"),
-    ("interface", _TEXT, None, "R", "refused by this version; to come: address alias by netlink"),
-    ("ip_hostname", _BOOL, False, "U", "host.hostname is resolved at creation"),
+    (
+        "interface",
+        _TEXT,
+        None,
+        "R",
+        "the addresses are its aliases as long as the jail is there, by rtnetlink; `gc` knows them",
+    ),
+    ("ip_hostname", _BOOL, False, "U", "what host.hostname resolves to at creation is added"),
     ("mount", _LIST, (), "U", "lines of fstab(5), mounted before the pivot"),
     ("mount.fstab", _PATH, None, "U", "a file of such lines"),
     ("mount.fdescfs", _BOOL, True, "U", "/dev/fd leads to /proc/self/fd"),

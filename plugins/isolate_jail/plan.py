@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from isolate.linux import landlock, mount
 from isolate.linux.names import RLIMITS
-from isolate.native import half, limits, parts
+from isolate.native import half, limits, lsm, parts
 from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
@@ -163,6 +163,7 @@ def _rights(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
     tight = no_new_privileges(spec, jail)
     return [
         *([identity.Rlimits(rlimits)] if rlimits else []),
+        *lsm.steps(spec.privileges.lsm_label),
         *([] if tight else fences),
         identity.DropBounding(chosen.capabilities),
         identity.BecomeUser(may_set_groups=not chosen.single_id),

@@ -11,7 +11,7 @@ from isolate.errors import SpecError, StateError, UnsupportedError
 from isolate.spec.model import Spec
 from isolate.state import Store
 from isolate.state.json_lines import dumps, loads
-from isolate_jail import parameters
+from isolate_jail import parameters, settings
 from isolate_jail.kinds import Bool
 from isolate_jail.parameters import PATH
 
@@ -27,9 +27,12 @@ _LARGEST = 2**20
 
 
 class Row:
-    """One jail of the registry. `parent` is 0 for a jail that has none."""
+    """One jail of the registry. `parent` is 0 for a jail that has none.
 
-    __slots__ = ("hostname", "jid", "name", "parameters", "parent", "path")
+    `addresses` are those that it has by its host's name, as parameters in the place of those said.
+    """
+
+    __slots__ = ("addresses", "hostname", "jid", "name", "parameters", "parent", "path")
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Row:
         path: str,
         hostname: str,
         parameters: Mapping[str, Any],  # as they were said
+        addresses: Mapping[str, list[str]],
     ) -> None:
         self.jid = jid
         self.name = name
@@ -47,6 +51,7 @@ class Row:
         self.path = path
         self.hostname = hostname
         self.parameters = parameters
+        self.addresses = addresses
 
     def to_json(self) -> dict[str, Any]:
         """As plain data."""
@@ -57,7 +62,7 @@ class Row:
     @property
     def jail(self) -> Jail:
         """Its parameters."""
-        return parameters.read(self.parameters)
+        return parameters.read({**self.parameters, **self.addresses})
 
 
 def _plain(value: object) -> object:
@@ -88,11 +93,13 @@ def rows(root: str) -> list[Row]:
 
 
 def register(directory: str, name: str, jail: Jail, *, path: str, hostname: str) -> Jail:
-    """Enter a new jail; what comes back are its parameters, narrowed to its parent's.
+    """Enter a new jail; what comes back are its parameters, narrowed to its parent's, with the
+    addresses that its host's name has now.
 
     Raises StateError where its number is taken or its parent isn't there, UnsupportedError where
     it asks for more than its parent has.
     """
+    addresses = settings.resolved(jail)  # may take long, so before the lock
     root = os.path.dirname(os.path.dirname(directory))
     store = Store(root)
     with store.locked():
@@ -107,9 +114,10 @@ def register(directory: str, name: str, jail: Jail, *, path: str, hostname: str)
             path=path,
             hostname=hostname,
             parameters=jail.said(),
+            addresses=addresses,
         )
         _write(directory, row)
-    return jail
+    return row.jail
 
 
 def replace(directory: str, row: Row, said: Mapping[str, Any]) -> None:

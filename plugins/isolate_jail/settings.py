@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from isolate.errors import SpecError, UnsupportedError
+from isolate.native import lsm
 from isolate.native.views import supported
 from isolate.spec import meaning
 from isolate_jail import fstab, parameters
 from isolate_jail.kinds import split_address
-from isolate_jail.parameters import PATH
+from isolate_jail.parameters import FAMILIES, PATH
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
     from isolate.spec.model import Spec
     from isolate_jail.parameters import Jail
 
-_FAMILIES = {"ip4": 2, "ip6": 10}
 _SIZES = {"ip4": 4, "ip6": 16}
+_KINDS = tuple(name for name in parameters.TABLE if name.startswith("allow.mount."))
 _PASSED_ON = ("HOME", "SHELL", "TERM", "USER")
 
 
@@ -51,8 +52,8 @@ class Network:
 
 def network(spec: Spec, jail: Jail, *, root: bool) -> Network:
     """Shared stack or an own one, by the parameters. Raises SpecError for contradictions."""
-    modes = {family: _mode(spec, jail, family) for family in _FAMILIES}
-    addresses = [(family, packed) for family in _FAMILIES for packed in _packed(jail, family)]
+    modes = {family: _mode(spec, jail, family) for family in FAMILIES}
+    addresses = [(family, packed) for family in FAMILIES for packed in _packed(jail, family)]
     inherits = "inherit" in modes.values()
     if jail["vnet"] == "new" and (inherits or addresses):
         raise SpecError(f"{PATH}.vnet", "an own network has neither inherited nor given addresses")
@@ -80,22 +81,36 @@ def _packed(jail: Jail, family: str) -> list[bytes]:
     import _socket
 
     texts = jail[f"{family}.addr"]
-    if not texts and jail["ip_hostname"] and jail[family] != "disable":
-        texts = _resolved(jail, family)
-    return [_socket.inet_pton(_FAMILIES[family], split_address(text)[1]) for text in texts]
+    return [_socket.inet_pton(FAMILIES[family], split_address(text)[1]) for text in texts]
 
 
-def _resolved(jail: Jail, family: str) -> list[str]:
-    import _socket
-
+def resolved(jail: Jail) -> dict[str, list[str]]:
+    """With `ip_hostname` the addresses that the host name has just now, behind those given; by
+    the parameters that hold them. Raises SpecError where it has none."""
+    if not jail["ip_hostname"]:
+        return {}
     name = jail["host.hostname"]
     if not name:
         raise SpecError(f"{PATH}.ip_hostname", "needs host.hostname")
+    wanted = [family for family in FAMILIES if jail[family] not in ("disable", "inherit")]
+    found = {family: _looked_up(name, FAMILIES[family]) for family in wanted}
+    if not any(found.values()):
+        raise SpecError(f"{PATH}.ip_hostname", f"the host finds no address of {name}")
+    return {
+        f"{family}.addr": list(dict.fromkeys([*jail[f"{family}.addr"], *texts]))
+        for family, texts in found.items()
+        if texts
+    }
+
+
+def _looked_up(name: str, family: int) -> list[str]:
+    import _socket
+
     try:
-        found = _socket.getaddrinfo(name, None, _FAMILIES[family])
+        rows = _socket.getaddrinfo(name, None, family)
     except OSError:
         return []
-    return list(dict.fromkeys(str(row[4][0]) for row in found))
+    return list(dict.fromkeys(str(row[4][0]).partition("%")[0] for row in rows))
 
 
 def views(spec: Spec, jail: Jail, net: Network) -> frozenset[str]:
@@ -156,7 +171,7 @@ def refuse(spec: Spec, jail: Jail, *, root: bool) -> None:
         raise SpecError(
             f"{PATH}.persist", "a jail has a program, or persists", hint="give command or persist"
         )
-    _refuse_absent(jail)
+    _refuse_absent(spec, jail)
     _refuse_mounting(jail)
 
 
@@ -169,15 +184,23 @@ def _refuse_roots_own(jail: Jail) -> None:
     for name, parameter in parameters.TABLE.items():
         if parameter.mark == parameters.ROOT and jail.says(name) and jail[name]:
             raise UnsupportedError(f"{PATH}.{name} needs root", hint=parameter.how)
-
-
-def _refuse_absent(jail: Jail) -> None:
-    """What the table has and this version hasn't."""
-    for name in ("interface", "mac.label"):
-        if jail[name]:
+    for family in FAMILIES:
+        if any(split_address(text)[0] for text in jail[f"{family}.addr"]):
             raise UnsupportedError(
-                f"{PATH}.{name} is not supported by this version", hint="leave it out"
+                f"{PATH}.{family}.addr: an interface's alias needs root", hint="give the address"
             )
+
+
+def _refuse_absent(spec: Spec, jail: Jail) -> None:
+    """What the table has, and this host or Linux hasn't."""
+    if jail["mac.label"] and not lsm.promised():
+        raise UnsupportedError(
+            f"{PATH}.mac.label: this host has neither AppArmor nor SELinux",
+            hint="leave it out, or boot with one of them in lsm=",
+        )
+    label = spec.privileges.lsm_label
+    if jail["mac.label"] and label not in (None, jail["mac.label"]):
+        raise SpecError(f"{PATH}.mac.label", f"contradicts lsm_label = {label}")
     if jail["devfs_ruleset"] not in (0, 4):
         raise UnsupportedError(f"{PATH}.devfs_ruleset: there are 0 and 4 here", hint="use 4")
     if not jail["mount.fdescfs"]:
@@ -185,13 +208,19 @@ def _refuse_absent(jail: Jail) -> None:
 
 
 def _refuse_mounting(jail: Jail) -> None:
-    kinds = [name for name in parameters.TABLE if name.startswith("allow.mount.") and jail[name]]
+    kinds = [name for name in _KINDS if jail[name]]
     if (jail["allow.mount"] or kinds) and jail["enforce_statfs"] > 1:
         raise SpecError(
             f"{PATH}.allow.mount", "needs enforce_statfs below 2", hint="set enforce_statfs=1"
         )
     if kinds and not jail["allow.mount"]:
         raise SpecError(f"{PATH}.{kinds[0]}", "is allowed together with allow.mount only")
+    off = [name for name in _KINDS if jail.says(name) and not jail[name]]
+    if jail["allow.mount"] and off:
+        raise UnsupportedError(
+            f"{PATH}.{off[0]} can't be off beside allow.mount",
+            hint="no filter of system calls tells kinds of filesystems apart",
+        )
     if jail["allow.mount"] and not jail["allow.suser"]:
         raise SpecError(f"{PATH}.allow.mount", "mounting needs allow.suser")
 
@@ -207,8 +236,13 @@ def completed(spec: Spec, jail: Jail) -> Spec:
         changed["env"] = {**inherited, **process.env}
     if jail["cpuset.id"]:
         limits = limits.replace(cpuset=jail["cpuset.id"])
+    privileges = spec.privileges
+    if jail["mac.label"]:
+        privileges = privileges.replace(lsm_label=jail["mac.label"])
     mounts = (*spec.mounts, *fstab.mounts(jail, root_path(spec)))
-    return spec.replace(process=process.replace(**changed), limits=limits, mounts=mounts)
+    return spec.replace(
+        process=process.replace(**changed), limits=limits, mounts=mounts, privileges=privileges
+    )
 
 
 def _user(jail: Jail) -> str:

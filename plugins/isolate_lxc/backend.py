@@ -10,7 +10,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, StateError
 from isolate.linux import capabilities, cgroup, process
 from isolate.linux.cgroup import Group
-from isolate.native import confinement, execution, filters, limits, maps, receipt, roots
+from isolate.native import confinement, execution, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.failure import from_child
 from isolate.native.prepared import Prepared
@@ -132,7 +132,7 @@ class LxcBackend(NativeBackend):
         context.journal.record("cgroup", paths=recorded)
         context.checkpoint("cgroup.recorded")
         groups = (Group(places.directories), Group(places.monitor_directories))
-        _keep_confinement(spec, context, asked)
+        confinement.keep(spec, context, asked)
         with Prepared() as prepared:
             build = Build(spec, context, prepared)
             argv = [binary, *build.prepare(places, views, asked)]
@@ -203,6 +203,8 @@ class LxcBackend(NativeBackend):
             return None
         if timeout is None:
             _wait_for_good(pid, start_time)
+        if os.path.exists(f"{handle.data[DIRECTORY]}/{START}"):
+            monitor.end(*_monitor_of(handle))  # killed before its start: LXC waits in our hook
         while not monitor.await_end(*_monitor_of(handle), _STEP):
             if timeout is not None:
                 return None
@@ -232,23 +234,6 @@ class LxcBackend(NativeBackend):
         if meaning.filter_name(spec) != meaning.UNCONFINED:
             rows.append(status.seccomp(meaning.filter_name(spec)))
         return [*rows, *receipt.process(pid, spec), *limits.receipt(spec, handle)]
-
-
-def _keep_confinement(spec: Spec, context: Context, asked: maps.Maps | None) -> None:
-    """What `exec` is held to: our own filter, of the policy that LXC's profile is made from.
-
-    lxc-attach(1) would take the caller's environment in, and other rights from its options.
-    """
-    mask = meaning.capability_mask(spec)
-    confinement.save(
-        context.directory,
-        capabilities=mask,
-        no_new_privileges=meaning.no_new_privileges(spec),
-        may_set_groups=asked is None or not asked.single,
-        rlimits=spec.process.rlimits,
-        umask=spec.process.umask,
-        seccomp=filters.program(meaning.filter_name(spec), mask),
-    )
 
 
 def _capabilities(pid: int, mask: int) -> ReceiptRow:

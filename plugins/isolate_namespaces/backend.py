@@ -12,6 +12,7 @@ from isolate.native import (
     filters,
     launcher,
     limits,
+    lsm,
     maps,
     receipt,
     roots,
@@ -73,7 +74,7 @@ class NamespacesBackend(NativeBackend):
         rights = _ROOT_ONLY if os.geteuid() == 0 else frozenset()
         if rights and detached.native():
             rights |= {"mounts.idmap"}
-        return (_ALWAYS - missing) | rights | limits.promised()
+        return (_ALWAYS - missing) | rights | limits.promised() | lsm.promised()
 
     def explain(self, spec: Spec) -> Plan:
         root = roots.preview(spec, users="users" in decide.views(spec))
@@ -112,8 +113,10 @@ class NamespacesBackend(NativeBackend):
                 may_set_groups=not chosen.single_id,
                 rlimits=spec.process.rlimits,
                 umask=spec.process.umask,
+                label=spec.privileges.lsm_label,
                 seccomp=chosen.filter,
             )
+            lsm.prepare(spec.privileges.lsm_label, prepared)
             steps = plan.steps(spec, chosen)
             open_binds(steps, prepared)
             prepared[START] = launcher.make_fifo(context.directory)

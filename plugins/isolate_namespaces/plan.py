@@ -5,7 +5,7 @@ from __future__ import annotations
 from isolate.linux import mount
 from isolate.linux.names import RLIMITS
 from isolate.native import identity_steps as identity
-from isolate.native import limits, parts
+from isolate.native import limits, lsm, parts
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
@@ -137,6 +137,7 @@ def _rights(spec: Spec, chosen: Choices) -> list[Step]:
     late = [identity.NoNewPrivileges(), *seccomp] if chosen.no_new_privileges else []
     return [
         *([identity.Rlimits(limits)] if limits else []),
+        *lsm.steps(spec.privileges.lsm_label),
         *early,
         identity.DropBounding(chosen.capabilities),
         identity.BecomeUser(may_set_groups=not chosen.single_id),

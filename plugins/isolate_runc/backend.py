@@ -9,7 +9,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, IsolateError, LaunchError, SpecError
 from isolate.linux import cgroup, process, signals
 from isolate.linux.cgroup import CgroupError
-from isolate.native import execution, launcher, limits, maps, receipt, roots
+from isolate.native import confinement, execution, launcher, limits, lsm, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.prepared import Prepared
 from isolate.native.programs import which
@@ -75,7 +75,7 @@ class RuncBackend(NativeBackend):
 
     def capabilities(self) -> frozenset[str]:
         missing = {f"view.{view}" for view in ("cgroups",) if view not in supported()}
-        return (_PROMISED - missing - self.unable) | limits.promised()
+        return (_PROMISED - missing - self.unable) | limits.promised() | lsm.promised()
 
     def validate(self, spec: Spec) -> None:
         for key, value in spec.backend_options.get(self.name, {}).items():
@@ -113,6 +113,7 @@ class RuncBackend(NativeBackend):
         views = meaning.views(spec, _views())
         asked = maps.of(spec, context.claim_ids) if "users" in views else None
         places = self._places(spec, context)
+        confinement.keep(spec, context, asked)
         commands = Commands(binary, context.directory, context.id)
         with Prepared() as prepared:
             bundle = Bundle(spec, context, binary, prepared, without_nofile=self.late_nofile)
@@ -225,8 +226,10 @@ class RuncBackend(NativeBackend):
         execution.await_program(pid, start_time, initial, program)
 
     def receipt_at_start(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
-        """The filter, which crun loads only now. One that ended can be read until it is reaped."""
-        return receipt.loaded_filter(first_process(handle)[0], spec)
+        """The filter too, which crun loads only now. One that ended can be read until it is
+        reaped."""
+        rows = super().receipt_at_start(spec, handle)
+        return [*rows, *receipt.loaded_filter(first_process(handle)[0], spec)]
 
     def status(self, handle: Handle) -> str:
         pid, start_time = first_process(handle)
@@ -239,6 +242,12 @@ class RuncBackend(NativeBackend):
         except ValueError:
             raise IsolateError(f"{self.name}: its state is not JSON") from None
         return str(said.get("status", "unknown"))
+
+    def pause(self, handle: Handle) -> None:
+        self._command(handle, self.commands(handle).pause())
+
+    def resume(self, handle: Handle) -> None:
+        self._command(handle, self.commands(handle).resume())
 
     def delete(self, handle: Handle) -> None:
         """Kills first: the runtime waits long for what it has killed itself."""

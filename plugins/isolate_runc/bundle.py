@@ -137,7 +137,7 @@ class Bundle:
         import json
 
         path = f"{self._context.directory}/{CONFIG}"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
         with open(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
             json.dump(made, file)
 

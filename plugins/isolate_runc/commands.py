@@ -44,26 +44,6 @@ class Commands:
         """Undo `create`; with `force` also of what runs."""
         return self._line("delete", *(["--force"] if force else []))
 
-    def kill(self, signal: int, *, everyone: bool = False) -> list[str]:
-        """Send a signal to the program, or to every process."""
-        words = self._line("kill", *(["--all"] if everyone else []))
-        return [*words, str(signal)]
-
-    def exec(
-        self,
-        process: str,
-        *,
-        pid_file: str | None = None,
-        console: str | None = None,
-        detach: bool = False,
-    ) -> list[str]:
-        """Run one more process; `process` is a file with OCI's process object."""
-        words = ["--process", process]
-        words += ["--pid-file", pid_file] if pid_file else []
-        words += ["--console-socket", console] if console else []
-        words += ["--detach"] if detach else []
-        return self._line("exec", *words)
-
     def pause(self) -> list[str]:
         """Freeze every process."""
         return self._line("pause")
@@ -71,11 +51,3 @@ class Commands:
     def resume(self) -> list[str]:
         """Let them run on."""
         return self._line("resume")
-
-    def update(self, resources: str) -> list[str]:
-        """Change the limits; `resources` is a file with OCI's linux.resources object."""
-        return self._line("update", "--resources", resources)
-
-    def events(self) -> list[str]:
-        """Print the accounts once, as JSON."""
-        return self._line("events", "--stats")

@@ -31,6 +31,7 @@ def plan(spec: Spec, binary: str, views: Iterable[str]) -> Iterator[tuple[str, s
     for mount in spec.mounts:
         if mount.type == "bind":
             yield Bind(mount).name, f"open {mount.source} for {mount.target}"
+    yield "config.process.user", spec.process.user or "0:0"
     yield from _essentials(_config(spec, views))
     for step in invoke.view():
         yield step.name, step.describe()
@@ -66,6 +67,12 @@ def _user(spec: Spec) -> User:
 def _essentials(config: dict[str, Any]) -> Iterator[tuple[str, str]]:
     process, linux = config["process"], config["linux"]
     yield "config.process.args", " ".join(process["args"])
+    yield "config.process.cwd", process["cwd"]
+    for row in process.get("rlimits", ()):
+        yield f"config.process.rlimits.{row['type']}", f"{row['soft']}:{row['hard']}"
+    for name in ("apparmorProfile", "selinuxLabel"):
+        if name in process:
+            yield f"config.process.{name}", process[name]
     yield "config.process.capabilities", " ".join(process["capabilities"]["bounding"]) or "none"
     yield "config.process.noNewPrivileges", str(process["noNewPrivileges"]).lower()
     yield "config.root", "read-only" if config["root"]["readonly"] else "writable"

@@ -6,12 +6,27 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import backends, guest, session
 from tests.support.detached import Detached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.support.command import Isolate
+
+
+@pytest.fixture(scope="session")
+def guest_kernel() -> guest.Kernel:
+    """The distribution's kernel for virtual machines."""
+    return guest.Kernel(session.directory() / "kernel")
+
+
+@pytest.fixture
+def backend(request: pytest.FixtureRequest) -> str:
+    """One of our own backends: `parametrize("backend", able(...), indirect=True)`."""
+    name = str(request.param)
+    backends.require(name)
+    return name
 
 
 @pytest.fixture

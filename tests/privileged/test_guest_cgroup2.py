@@ -3,42 +3,28 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support import guest, session
+from tests.support import guest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 pytestmark = [
     pytest.mark.needs("root", "qemu-system-x86_64", "mkfs.ext4", "busybox"),
     pytest.mark.timeout(600),  # everything is emulated
 ]
 
-_CHECKOUT = Path(__file__).parents[2]
-_ENVIRONMENT = f"""
-export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root PYTHONDONTWRITEBYTECODE=1 LANG=C.UTF-8
-export ISOLATE_CACHE=/disk/cache ISOLATE_ROOT=/disk/state
-mkdir -p /disk/cache
-cd {shlex.quote(str(_CHECKOUT))}
-python={shlex.quote(sys.executable)}
-"""
 
-
-@pytest.fixture(scope="module")
-def kernel() -> guest.Kernel:
-    """The distribution's kernel for virtual machines."""
-    return guest.Kernel(session.directory() / "kernel")
-
-
-def test_limits_hold_under_version_2(kernel: guest.Kernel, tmp_path: Path) -> None:
+def test_limits_hold_under_version_2(guest_kernel: guest.Kernel, tmp_path: Path) -> None:
     """The tests of the cgroup package, as they are, where version 2 has every controller."""
     tests = "tests/privileged/test_cgroup_group.py tests/privileged/test_cgroup_limits.py"
     answer = guest.run(
-        f"{_ENVIRONMENT}\nISOLATE_REQUIRE=all,-cgroup_v1 $python -m pytest -q -p no:cacheprovider "
-        f"--timeout=300 {tests}",
-        kernel,
+        f"{guest.ENVIRONMENT}\nISOLATE_REQUIRE=all,-cgroup_v1 "
+        f"$python -m pytest -q -p no:cacheprovider --timeout=300 {tests}",
+        guest_kernel,
         tmp_path,
         timeout=560,
     )
@@ -47,11 +33,11 @@ def test_limits_hold_under_version_2(kernel: guest.Kernel, tmp_path: Path) -> No
 
 
 @pytest.fixture(scope="module")
-def told(kernel: guest.Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def told(guest_kernel: guest.Kernel, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What whole runs print in one guest, by the word before the colon: of a container as it is,
     and of one by mount(2), with the newer calls hidden."""
     answer = guest.run(
-        f"""{_ENVIRONMENT}
+        f"""{guest.ENVIRONMENT}
 new="$python -m isolate run --rootfs base --memory 64M --pids 32"
 $new -- sh -c 'echo "inside: $(id -u) $(cat /proc/self/cgroup) $(cat /sys/fs/cgroup/memory.max)"'
 $new --result-json /disk/result -- python3 -c 'bytearray(10**9)'
@@ -65,7 +51,7 @@ echo "old result: $(tr -d '\\n' < /disk/result)"
 echo "old host's: $($old --userns=host -- sh -c 'touch /x; id -u; ls -d /x' | xargs)"
 echo "left: $(find /sys/fs/cgroup -name 'isolate-*') $(grep -c /disk/state /proc/self/mountinfo)"
 """,
-        kernel,
+        guest_kernel,
         tmp_path_factory.mktemp("guest"),
         timeout=400,
     )

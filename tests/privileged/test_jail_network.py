@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate.linux import lsm
 from tests.support.jailed import inside
 
 if TYPE_CHECKING:
@@ -139,16 +140,35 @@ def test_a_link_moves_in(isolate_cmd: Isolate) -> None:
         subprocess.run(["ip", "link", "delete", f"{name}p"], check=False, capture_output=True)
 
 
-def test_a_right_of_the_first_user_namespace(isolate_cmd: Isolate) -> None:
-    refused = isolate_cmd("run", "--backend=jail", "-o", "allow.settime=1", "--", "true")
+RIGHTS = {"settime": 25, "adjtime": 25, "setaudit": 30, "extattr": 21}  # capability numbers
+
+
+@pytest.mark.parametrize("name", RIGHTS)
+def test_a_right_of_the_first_user_namespace(isolate_cmd: Isolate, name: str) -> None:
+    option = f"allow.{name}=1"
+    refused = isolate_cmd("run", "--backend=jail", "-o", option, "--", "true")
     assert refused.returncode == 125
     assert "--userns=host" in refused.stderr
     code = """
 caps = [line.split()[1] for line in open("/proc/self/status") if line.startswith("CapBnd")][0]
 found["caps"] = int(caps, 16)
 """
-    found = inside(isolate_cmd, code, "allow.settime=1", args=("--userns=host",))
-    assert found == {"caps": 1 << 25}
+    assert inside(isolate_cmd, code, args=("--userns=host",)) == {"caps": 0}
+    found = inside(isolate_cmd, code, option, args=("--userns=host",))
+    assert found == {"caps": 1 << RIGHTS[name]}
+
+
+@pytest.mark.needs("cgroup:cpuset")
+def test_the_cpus_of_a_jail(isolate_cmd: Isolate) -> None:
+    code = 'found["cpus"] = sorted(os.sched_getaffinity(0))'
+    assert inside(isolate_cmd, code, "cpuset.id=0") == {"cpus": [0]}
+
+
+def test_a_label_needs_a_module_that_knows_it(isolate_cmd: Isolate) -> None:
+    done = isolate_cmd("run", "--backend=jail", "-o", "mac.label=x", "--", "true")
+    assert done.returncode == 125
+    wanted = "neither AppArmor nor SELinux" if lsm.active() is None else "has no profile x"
+    assert wanted in done.stderr.replace("knows no label", "has no profile")
 
 
 @pytest.mark.parametrize("word", ["socket.SOCK_STREAM", "socket.SOCK_DGRAM"])

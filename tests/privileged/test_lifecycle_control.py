@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate.backend.abilities import Measures, Pauses, Updates
+from tests.support.backends import able
 from tests.support.detached import until
 
 if TYPE_CHECKING:
@@ -19,7 +21,7 @@ pytestmark = pytest.mark.needs("root", "busybox")
 COUNTING = "i=0; while :; do echo $i; i=$((i+1)); usleep 5000; done"
 
 
-@pytest.mark.parametrize("backend", ["namespaces", "chroot"])
+@pytest.mark.parametrize("backend", able(Pauses), indirect=True)
 @pytest.mark.needs("cgroup:freezer")
 def test_a_paused_one_stands_still_until_resumed(detached: Detached, backend: str) -> None:
     detached.run("one", COUNTING, f"--backend={backend}")
@@ -35,17 +37,21 @@ def test_a_paused_one_stands_still_until_resumed(detached: Detached, backend: st
     assert detached.statuses() == {"one": "running"}
 
 
+@pytest.mark.parametrize("backend", able(Pauses), indirect=True)
 @pytest.mark.needs("cgroup:freezer")
-def test_a_paused_one_is_stopped_and_deleted(detached: Detached) -> None:
-    detached.run("one", COUNTING)
+def test_a_paused_one_is_stopped_and_deleted(detached: Detached, backend: str) -> None:
+    detached.run("one", COUNTING, f"--backend={backend}")
     detached("pause", "one")
     detached("stop", "one")
     assert detached.wait("one") == "137"
 
 
+@pytest.mark.parametrize(
+    "backend", able(Updates, features=("limits.pids", "limits.memory")), indirect=True
+)
 @pytest.mark.needs("cgroup:pids")
-def test_limits_are_changed_and_kept_for_restarts(detached: Detached) -> None:
-    detached.run("one", "sleep 60")
+def test_limits_are_changed_and_kept_for_restarts(detached: Detached, backend: str) -> None:
+    detached.run("one", "sleep 60", f"--backend={backend}")
     detached("update", "--pids", "7", "--memory", "32M", "one")
     assert limits_in_force(detached) == [7, 32 << 20]
     assert detached.inspect("one")["spec"]["limits"]["pids"] == 7
@@ -79,9 +85,10 @@ def test_what_can_not_be_changed_is_one_error(detached: Detached) -> None:
     assert detached("update", "one", check=False).returncode == 1
 
 
-def test_stats_and_top_measure(detached: Detached) -> None:
-    detached.run("busy", "while :; do :; done")
-    detached.run("idle", "sleep 60")
+@pytest.mark.parametrize("backend", able(Measures, features=("limits.memory",)), indirect=True)
+def test_stats_and_top_measure(detached: Detached, backend: str) -> None:
+    detached.run("busy", "while :; do :; done", f"--backend={backend}")
+    detached.run("idle", "sleep 60", f"--backend={backend}")
     rows = {row["id"]: row for row in json.loads(detached("stats", "--json").stdout)}
     assert rows["busy"]["cpu_percent"] > 5 > rows["idle"]["cpu_percent"]
     assert rows["idle"]["memory_bytes"] > 0
@@ -93,8 +100,9 @@ def test_stats_and_top_measure(detached: Detached) -> None:
     assert text[1].split()[0] == "busy"
 
 
-def test_attach_passes_a_terminal_both_ways(detached: Detached) -> None:
-    detached.run("one", "read x; echo got $x; exit 4", "--tty")
+@pytest.mark.parametrize("backend", able(features=("process.terminal",)), indirect=True)
+def test_attach_passes_a_terminal_both_ways(detached: Detached, backend: str) -> None:
+    detached.run("one", "read x; echo got $x; exit 4", "--tty", f"--backend={backend}")
     done = detached("attach", "one", text="typed\n", check=False)
     assert done.returncode == 4
     assert "got typed" in done.stdout

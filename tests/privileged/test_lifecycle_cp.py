@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate.backend.abilities import OpensRoot
+from tests.support.backends import able
 from tests.support.detached import until
 
 if TYPE_CHECKING:
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from tests.support.detached import Detached
 
 pytestmark = pytest.mark.needs("root", "busybox")
+every_backend = pytest.mark.parametrize("backend", able(OpensRoot), indirect=True)
 
 
 def ready(detached: Detached, script: str, *options: str) -> None:
@@ -23,7 +26,7 @@ def ready(detached: Detached, script: str, *options: str) -> None:
     until(lambda: detached.logs("one") == "ready\n")
 
 
-@pytest.mark.parametrize("backend", ["namespaces", "chroot"])
+@every_backend
 def test_there_and_back(detached: Detached, tmp_path: Path, backend: str) -> None:
     ready(detached, "mkdir /in", f"--backend={backend}")
     source = tmp_path / "tree"
@@ -54,12 +57,16 @@ def test_a_file_gets_the_name_it_is_given(detached: Detached, tmp_path: Path) ->
     assert (tmp_path / "c").read_text() == "new"
 
 
-def test_links_inside_lead_nowhere_on_the_host(detached: Detached, tmp_path: Path) -> None:
+@every_backend
+def test_links_inside_lead_nowhere_on_the_host(
+    detached: Detached, tmp_path: Path, backend: str
+) -> None:
     """CVE-2018-15664."""
     secret = tmp_path / "host"
     secret.mkdir(mode=0o700)
     (secret / "file").write_text("secret")
-    ready(detached, f"ln -s {secret} /dir; ln -s {secret}/file /file; ln -s ../../../../.. /up")
+    links = f"ln -s {secret} /dir; ln -s {secret}/file /file; ln -s ../../../../.. /up"
+    ready(detached, links, f"--backend={backend}")
     (tmp_path / "mine").write_text("mine")
     assert detached("cp", str(tmp_path / "mine"), "one:/dir/x", check=False).returncode == 1
     assert detached("cp", "one:/file", str(tmp_path / "got"), check=False).returncode == 1

@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.backends import able
 from tests.support.detached import alive, until
 
 if TYPE_CHECKING:
     from tests.support.detached import Detached
 
 pytestmark = pytest.mark.needs("root", "busybox")
+every_backend = pytest.mark.parametrize("backend", able(), indirect=True)
 
 
-@pytest.mark.parametrize("backend", ["namespaces", "chroot"])
+@every_backend
 def test_it_runs_in_the_background_and_is_kept_until_deleted(
     detached: Detached, backend: str
 ) -> None:
@@ -56,8 +58,9 @@ def test_a_taken_name_is_refused(detached: Detached) -> None:
     assert detached.statuses() == {"one": "running"}
 
 
-def test_create_waits_for_start(detached: Detached) -> None:
-    where = ("--rootfs", f"dir:{detached.root}")
+@every_backend
+def test_create_waits_for_start(detached: Detached, backend: str) -> None:
+    where = (f"--backend={backend}", "--rootfs", f"dir:{detached.root}")
     detached("create", "--name", "one", *where, "--", "echo", "hello")
     assert detached.statuses() == {"one": "created"}
     assert detached.logs("one") == ""
@@ -66,8 +69,25 @@ def test_create_waits_for_start(detached: Detached) -> None:
     assert detached.logs("one") == "hello\n"
 
 
-def test_a_stopped_one_starts_again_with_what_it_had_written(detached: Detached) -> None:
-    detached.run("one", "echo x >> /count; wc -l < /count")
+@every_backend
+def test_one_that_was_never_started_is_stopped(detached: Detached, backend: str) -> None:
+    where = (f"--backend={backend}", "--rootfs", f"dir:{detached.root}")
+    detached("create", "--name", "one", *where, "--", "sh", "-c", "echo hello; exit 3")
+    pid = detached.pid("one")
+    detached("stop", "one")
+    assert not alive(pid)
+    assert detached.wait("one") == "137"
+    assert detached.logs("one") == ""
+    detached("start", "one")
+    assert detached.wait("one") == "3"
+    assert detached.logs("one") == "hello\n"
+
+
+@every_backend
+def test_a_stopped_one_starts_again_with_what_it_had_written(
+    detached: Detached, backend: str
+) -> None:
+    detached.run("one", "echo x >> /count; wc -l < /count", f"--backend={backend}")
     for _ in range(2):
         assert detached.wait("one") == "0"
         detached("start", "one")
@@ -75,8 +95,10 @@ def test_a_stopped_one_starts_again_with_what_it_had_written(detached: Detached)
     assert detached.logs("one").split() == ["1", "2", "3"]
 
 
-def test_stop_sends_sigterm_first(detached: Detached) -> None:
-    detached.run("one", "trap 'echo bye; exit 7' TERM; echo ready; while :; do usleep 10000; done")
+@every_backend
+def test_stop_sends_sigterm_first(detached: Detached, backend: str) -> None:
+    script = "trap 'echo bye; exit 7' TERM; echo ready; while :; do usleep 10000; done"
+    detached.run("one", script, f"--backend={backend}")
     until(lambda: detached.logs("one") == "ready\n")
     detached("stop", "one")
     assert detached.wait("one") == "7"
@@ -100,8 +122,10 @@ def test_a_running_one_is_deleted_by_force_only(detached: Detached) -> None:
     assert not alive(pid)
 
 
-def test_it_may_be_restarted_some_times(detached: Detached) -> None:
-    detached.run("one", "echo again; exit 4", "--restart", "on-failure:2")
+@every_backend
+def test_it_may_be_restarted_some_times(detached: Detached, backend: str) -> None:
+    where = f"--backend={backend}"
+    detached.run("one", "echo again; exit 4", "--restart", "on-failure:2", where)
     assert detached.wait("one") == "4"
     assert detached.logs("one") == "again\n" * 3
     assert detached.inspect("one")["exit"]["restarts"] == 2
@@ -135,8 +159,9 @@ def test_restart_and_log_size_need_detach(detached: Detached) -> None:
     assert "--detach" in done.stderr
 
 
-def test_the_time_limit_holds(detached: Detached) -> None:
-    detached.run("one", "sleep 60", "--timeout", "0.3")
+@every_backend
+def test_the_time_limit_holds(detached: Detached, backend: str) -> None:
+    detached.run("one", "sleep 60", "--timeout", "0.3", f"--backend={backend}")
     assert detached.wait("one") == "124"
     assert detached.inspect("one")["exit"]["timed_out"] is True
 

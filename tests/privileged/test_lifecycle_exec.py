@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from isolate.backend.abilities import Executes
+from tests.support.backends import able
 from tests.support.detached import alive, until
 
 if TYPE_CHECKING:
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.needs("root", "busybox")
 
-BACKENDS = ["namespaces", "chroot"]
+every_backend = pytest.mark.parametrize("backend", able(Executes), indirect=True)
 RIGHTS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Groups")
 NAMESPACES = ("cgroup", "ipc", "mnt", "net", "pid", "time", "user", "uts")
 SLEEP = "sleep 60"
@@ -37,11 +39,20 @@ def rights(text: str) -> dict[str, str]:
         ("--new-privileges",),
         ("--userns", "host"),
         ("--init",),
-        ("--backend=chroot",),
         ("--backend=chroot", "--user", "1000:1000", "--no-new-privileges"),
     ],
 )
 def test_an_exec_has_the_rights_of_the_program(detached: Detached, options: tuple[str]) -> None:
+    hold_rights(detached, *options)
+
+
+@every_backend
+def test_so_it_has_with_every_backend(detached: Detached, backend: str) -> None:
+    hold_rights(detached, f"--backend={backend}")
+
+
+def hold_rights(detached: Detached, *options: str) -> None:
+    """What the program may do, an exec may do, and no more."""
     detached.run("one", f"cat /proc/self/status; {SLEEP}", *options)
     until(lambda: "Seccomp" in detached.logs("one"))
     status = detached("exec", "one", "cat", "/proc/self/status").stdout
@@ -49,7 +60,7 @@ def test_an_exec_has_the_rights_of_the_program(detached: Detached, options: tupl
     assert len(rights(status)) == len(RIGHTS)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 def test_an_exec_joins_every_namespace_and_cgroup(detached: Detached, backend: str) -> None:
     detached.run("one", SLEEP, f"--backend={backend}")
     pid = detached.pid("one")
@@ -57,16 +68,26 @@ def test_an_exec_joins_every_namespace_and_cgroup(detached: Detached, backend: s
     found = detached("exec", "one", "sh", "-c", script).stdout.split()
     assert found == [os.readlink(f"/proc/{pid}/ns/{name}") for name in NAMESPACES]
     with detached.isolate.popen("exec", "one", "sleep", "60") as client:
-        until(lambda: len(children(client.pid)) == 1)
-        (inside,) = children(client.pid)
-        until(lambda: cgroups(inside) == cgroups(pid))
+        until(lambda: children(client.pid, "sleep"))  # the process that enters has gone by then
+        (inside,) = children(client.pid, "sleep")
+        assert cgroups(inside) == cgroups(pid)
         client.kill()
         until(lambda: not alive(inside))  # it dies with its client
 
 
-def children(pid: int) -> list[int]:
+def children(pid: int, name: str) -> list[int]:
+    """Those that execute a program of that name."""
     with open(f"/proc/{pid}/task/{pid}/children") as file:
-        return [int(word) for word in file.read().split()]
+        found = [int(word) for word in file.read().split()]
+    return [child for child in found if name_of(child) == name]
+
+
+def name_of(pid: int) -> str:
+    try:
+        with open(f"/proc/{pid}/comm") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
 
 
 def cgroups(pid: int) -> str:
@@ -74,7 +95,7 @@ def cgroups(pid: int) -> str:
         return file.read()
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@every_backend
 def test_it_is_in_the_root_of_the_container(detached: Detached, backend: str) -> None:
     detached.run("one", f"echo mark > /mark; {SLEEP}", f"--backend={backend}")
     until(lambda: detached("exec", "one", "cat", "/mark", check=False).stdout == "mark\n")
@@ -102,8 +123,9 @@ def test_user_directory_environment_and_input(detached: Detached) -> None:
     assert done.stdout == "9:8 /etc of the container\n"
 
 
-def test_it_can_have_a_terminal(detached: Detached) -> None:
-    detached.run("one", SLEEP)
+@pytest.mark.parametrize("backend", able(Executes, features=("process.terminal",)), indirect=True)
+def test_it_can_have_a_terminal(detached: Detached, backend: str) -> None:
+    detached.run("one", SLEEP, f"--backend={backend}")
     done = detached("exec", "--tty", "one", "sh", "-c", "tty; test -t 1 && echo ok")
     assert done.stdout.split() == ["/dev/pts/0", "ok"]
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.backends import able
 from tests.support.detached import alive, counting, lines, until
 
 if TYPE_CHECKING:
@@ -63,8 +64,9 @@ def test_both_killed_every_exit_status_is_known(detached: Detached, order: str) 
         assert done.stdout == lines(count) or "may be missing" in done.stderr
 
 
-def test_those_that_outlive_both_lose_no_output(detached: Detached) -> None:
-    detached.run("one", counting(100, 5))
+@pytest.mark.parametrize("backend", able(), indirect=True)
+def test_those_that_outlive_both_lose_no_output(detached: Detached, backend: str) -> None:
+    detached.run("one", counting(100, 5), f"--backend={backend}")
     detached.kill(*detached.supervisor())
     time.sleep(0.3)
     assert detached.statuses() == {"one": "running"}

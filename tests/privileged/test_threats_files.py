@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import roots
+from tests.support.backends import able
 from tests.support.probes import probe
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def inside(isolate: Isolate, *args: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
+_ASKED = ("mounts.bind", "process.terminal")
 ESCAPES = {
     "a second chroot": """
 os.mkdir("/deep"); top = os.open("/", os.O_RDONLY); os.chroot("/deep"); os.fchdir(top)
@@ -198,7 +200,7 @@ def test_planted_descriptors_are_not_passed_on(isolate_cmd: Isolate, busybox: Pa
     assert done.stdout.split() == ["0", "1", "2", "3"]
 
 
-@pytest.mark.parametrize("backend", ["namespaces", "chroot"])
+@pytest.mark.parametrize("backend", able(), indirect=True)
 @pytest.mark.parametrize(
     "name", ["dev", "proc", "sys", "etc", "dev/null", "dev/pts", "dev/console", "proc/sys", "tmp"]
 )
@@ -216,7 +218,7 @@ def test_a_place_in_the_root_is_a_link_to_the_host(
         place.rmdir()
     place.symlink_to(os.path.relpath(target, place.parent) if relative else target)
     before = mounts()
-    options = [f"-v{canary}:/tmp/x:ro", "--tty"] if backend == "namespaces" else []
+    options = [f"-v{canary}:/tmp/x:ro", "--tty"] if backend in able(features=_ASKED) else []
     script = "echo written > /dev/null; echo x > /etc/x; echo end; cat /proc/self/stat > /dev/null"
     inside(
         isolate_cmd, "-b", backend, f"--rootfs=dir:{hostile}", *options, "--", "sh", "-c", script

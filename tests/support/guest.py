@@ -8,14 +8,16 @@ small ext4 disk holds what needs id-mapped mounts, which virtiofs has not. Emula
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
+import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 VIRTIOFSD = "/usr/lib/qemu/virtiofsd"
 _PACKAGE = "linux-image-cloud-amd64"
@@ -32,6 +34,16 @@ _MODULES = (  # in the order of their dependencies
 )
 _FOLDERS = {"virtio": "drivers", "block": "drivers", "fuse": "fs", "overlayfs": "fs"}
 _MARK = "guest-exit-status:"
+
+_CHECKOUT = Path(__file__).parents[2]
+# How a script in the guest begins that runs `isolate`.
+ENVIRONMENT = f"""
+export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 PYTHONPYCACHEPREFIX=/disk/pycache
+export ISOLATE_CACHE=/disk/cache ISOLATE_ROOT=/disk/state
+mkdir -p /disk/cache
+cd {shlex.quote(str(_CHECKOUT))}
+python={shlex.quote(sys.executable)}
+"""
 
 _INIT = """#!/bin/busybox sh
 b=/bin/busybox
@@ -102,8 +114,11 @@ class Kernel:
         archive.unlink()
 
 
-def run(command: str, kernel: Kernel, work: Path, *, timeout: float) -> Answer:
-    """Boot the guest, run a shell script in it as root, and shut it down."""
+def run(command: str, kernel: Kernel, work: Path, *, timeout: float, boot: str = "") -> Answer:
+    """Boot the guest, run a shell script in it as root, and shut it down.
+
+    `boot` are further parameters of the kernel.
+    """
     disk = _make_disk(work, command)
     initrd = _make_initrd(work, kernel)
     socket = work / "virtiofs.sock"
@@ -115,7 +130,7 @@ def run(command: str, kernel: Kernel, work: Path, *, timeout: float) -> Answer:
     try:
         _wait_for(socket)
         output = subprocess.run(
-            _qemu(kernel, initrd, disk, socket),
+            _qemu(kernel, initrd, disk, socket, boot),
             capture_output=True,
             timeout=timeout,
             check=False,
@@ -167,13 +182,13 @@ def _make_initrd(work: Path, kernel: Kernel) -> Path:
     return archive
 
 
-def _qemu(kernel: Kernel, initrd: Path, disk: Path, socket: Path) -> Sequence[str]:
+def _qemu(kernel: Kernel, initrd: Path, disk: Path, socket: Path, boot: str) -> Sequence[str]:
     return [
         "qemu-system-x86_64",
         *("-machine", "q35,accel=tcg,memory-backend=mem", "-cpu", "max", "-smp", "2"),
         *("-object", "memory-backend-memfd,id=mem,size=1536M,share=on", "-m", "1536M"),
         *("-kernel", str(kernel.image), "-initrd", str(initrd)),
-        *("-append", "console=ttyS0 quiet panic=-1 loglevel=3"),
+        *("-append", f"console=ttyS0 quiet panic=-1 loglevel=3 {boot}"),
         *("-chardev", f"socket,id=fs,path={socket}"),
         *("-device", "vhost-user-fs-pci,chardev=fs,tag=host"),
         *("-drive", f"file={disk},format=raw,if=virtio"),

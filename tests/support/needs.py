@@ -30,6 +30,8 @@ COMMANDS = {
     "chromedriver": "chromium-driver",
     "crun": "crun",
     "ip": "iproute2",
+    "apparmor_parser": "apparmor",
+    "checkpolicy": "checkpolicy",
     "lxc-execute": "lxc",
     "newuidmap": "uidmap",
     "nsenter": "util-linux",

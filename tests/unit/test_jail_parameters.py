@@ -97,7 +97,13 @@ def test_what_linux_has_not_is_refused(name: str) -> None:
 
 def row(**said: object) -> registry.Row:
     return registry.Row(
-        jid=1, name="up", parent=0, path="/", hostname="up", parameters=jail(**said).said()
+        jid=1,
+        name="up",
+        parent=0,
+        path="/",
+        hostname="up",
+        parameters=jail(**said).said(),
+        addresses={},
     )
 
 
@@ -172,8 +178,7 @@ def test_networks_that_contradict(said: dict[str, object]) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        {"interface": "eth0"},
-        {"mac.label": "x"},
+        {"mac.label": "x", "persist": "1"},
         {"devfs_ruleset": "5"},
         {"path": "/elsewhere"},
         {"allow.mount": "1"},
@@ -217,3 +222,18 @@ def test_fstab_lines() -> None:
 def test_fstab_lines_that_are_refused(line: str) -> None:
     with pytest.raises(IsolateError):
         fstab.mounts(parameters.read({"mount": [line]}), "/jails/j")
+
+
+def test_every_parameter_is_tried_from_inside_somewhere() -> None:
+    """By its name; or by the last part of it, where a test has a table of those."""
+    tests = source.ROOT / "tests"
+    files = [*tests.glob("linux/test_jail_*.py"), *tests.glob("privileged/test_jail_*.py")]
+    text = "".join(path.read_text() for path in files)
+    untried = [
+        name
+        for name in parameters.TABLE
+        if f"{name}=" not in text
+        and f'"{name.rpartition(".")[2]}"' not in text
+        and not re.search(rf"(^|[\s;\"]){re.escape(name)}[\s;\"=]", text)
+    ]
+    assert untried == []
