@@ -182,7 +182,7 @@ class Container:
 
     def _claim_ids(self) -> int:
         """The range that the container has already, whose ids own its files; else a new one."""
-        return claimed(self._reserved) or idrange.claim(self._store, self.id)
+        return claimed(self._reserved) or idrange.claim(self._reserved)
 
     def _verify(self, rows: list[ReceiptRow]) -> None:
         broken = [row for row in rows if not row.holds and row.feature not in self.waived]

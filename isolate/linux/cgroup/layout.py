@@ -9,7 +9,7 @@ from isolate.linux.cgroup.files import read, read_if_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 V1 = "v1"
 V2 = "v2"
@@ -88,12 +88,17 @@ class Hierarchy:
 
 
 class Layout:
-    """The hierarchies that this process can see."""
+    """The hierarchies that this process can see.
 
-    __slots__ = ("hierarchies",)
+    Attributes:
+        usable: what `place.usable_controllers` found of them; None until it is asked.
+    """
+
+    __slots__ = ("hierarchies", "usable")
 
     def __init__(self, hierarchies: Iterable[Hierarchy]) -> None:
         self.hierarchies = tuple(hierarchies)
+        self.usable: Mapping[str, str | None] | None = None
 
     @property
     def unified(self) -> Hierarchy | None:
@@ -135,8 +140,18 @@ def v1_name(controller: str) -> str:
 
 
 def discover() -> Layout:
-    """The layout as this process sees it. Raises OSError where /proc can't be read."""
-    return parse(read("/proc/self/mountinfo"), read("/proc/self/cgroup"), _unified_controllers)
+    """The layout as this process sees it. Raises OSError where /proc can't be read.
+
+    One object for as long as the kernel tells the same: to parse it costs more than to read it.
+    """
+    found = read("/proc/self/mountinfo"), read("/proc/self/cgroup")
+    if found not in _parsed:
+        _parsed.clear()
+        _parsed[found] = parse(*found, _unified_controllers)
+    return _parsed[found]
+
+
+_parsed: dict[tuple[str, str], Layout] = {}
 
 
 def _unified_controllers(mountpoint: str) -> str:
