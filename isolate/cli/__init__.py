@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 
@@ -16,6 +15,7 @@ def main() -> int:
     words = sys.argv[1:]
     if words[:1] == ["run"]:
         import _signal  # type: ignore[import-not-found] # the C half of signal, loaded already
+        import gc  # not above: a verb of that name is a module of this package
 
         # Ctrl-C ends us at once, without a traceback, until there is something to clean up.
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)

@@ -13,6 +13,7 @@ from isolate.helper import protocol
 from isolate.helper.worker import work
 from isolate.linux import signals
 from isolate.plugins import load
+from isolate.runtime import after  # noqa: F401 - once here, and not in every worker
 
 if TYPE_CHECKING:
     from typing import NoReturn

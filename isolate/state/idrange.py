@@ -29,7 +29,17 @@ LAST = 0x6FFFFFFF
 SIZE = 0x10000
 SLOTS = (LAST + 1 - FIRST) // SIZE
 
+KIND = "idrange"  # of the journal's rows
+
 _SUBORDINATE = ("/etc/subuid", "/etc/subgid")
+
+
+def claimed(entry: Entry) -> int | None:
+    """The first of the ids that the container has claimed already."""
+    for row in reversed(entry.journal.entries()):
+        if row["kind"] == KIND:
+            return int(row["first"])
+    return None
 
 
 def claim(entry: Entry, subordinate: Sequence[str] = _SUBORDINATE) -> int:
@@ -70,7 +80,7 @@ def _take(entry: Entry, slot: int) -> bool:
     path = _path(entry.store, slot)
     if os.path.lexists(path) and not _free_if_stale(entry.store, path):
         return False
-    entry.journal.record("idrange", first=FIRST + slot * SIZE)
+    entry.journal.record(KIND, first=FIRST + slot * SIZE)
     try:
         # A link and not a file: its name and its content appear in one step, and only once.
         os.symlink(entry.id, path)

@@ -13,7 +13,6 @@ from isolate.native import (
     launcher,
     limits,
     maps,
-    receipt,
     roots,
     views,
 )
@@ -171,6 +170,8 @@ class NamespacesBackend(NativeBackend):
         )
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        from isolate.native import receipt
+
         pid, _start_time = first_process(handle)
         asked = spec.privileges
         chosen_views = decide.views(spec)
