@@ -5,6 +5,8 @@ Sources: cgroups(7), proc_pid_mountinfo(5), cgroup_namespaces(7).
 
 from __future__ import annotations
 
+import os
+
 from isolate.linux.cgroup.files import read, read_if_there
 
 TYPE_CHECKING = False
@@ -142,16 +144,18 @@ def v1_name(controller: str) -> str:
 def discover() -> Layout:
     """The layout as this process sees it. Raises OSError where /proc can't be read.
 
-    One object for as long as the kernel tells the same: to parse it costs more than to read it.
+    One object for as long as the kernel tells the same and the user is the same: what is usable
+    there is kept with it.
     """
     found = read("/proc/self/mountinfo"), read("/proc/self/cgroup")
-    if found not in _parsed:
+    key = (*found, os.geteuid())
+    if key not in _parsed:
         _parsed.clear()
-        _parsed[found] = parse(*found, _unified_controllers)
-    return _parsed[found]
+        _parsed[key] = parse(*found, _unified_controllers)
+    return _parsed[key]
 
 
-_parsed: dict[tuple[str, str], Layout] = {}
+_parsed: dict[tuple[str, str, int], Layout] = {}
 
 
 def _unified_controllers(mountpoint: str) -> str:
