@@ -69,8 +69,12 @@ class LauncherHalf:
         if self._maps is not None:
             maps.write(self._maps, pid)
             self._context.checkpoint("mapped")
-        channel.send(MAPPED)
+        beside = detached.native()  # else mounts are made in the child's own namespace: it waits
+        if beside:
+            channel.send(MAPPED)
         self._root.configure(pid, self._maps.uids if self._maps else None, self._binds)
         self._root.hand_over(pid, channel, self._binds)
+        if not beside:
+            channel.send(MAPPED)
         channel.send(CONFIGURED)
         self._context.checkpoint("configured")
