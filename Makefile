@@ -4,14 +4,16 @@ VENV = .venv
 BIN = $(VENV)/bin
 PIP_INSTALL = $(BIN)/python -m pip install -qq --disable-pip-version-check
 PYTEST_ARGS =
+BENCH =
 
-.PHONY: help demo test lint docs packages clean
+.PHONY: help demo test lint docs bench packages clean
 
 help:
 	@echo 'make demo   run one program in each usable backend, and show what was enforced'
 	@echo 'make test   install what the tests need, then lint, types and all tests'
 	@echo 'make lint   ruff and mypy'
 	@echo 'make docs   build the documentation into build/docs; docs/generate.py writes the reference'
+	@echo 'make bench  measure launches against the installed peers; writes benchmarks/results'
 	@echo 'make clean  remove what these made'
 
 demo: $(VENV)/.installed
@@ -29,6 +31,9 @@ lint: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-dev
 	$(BIN)/python docs/generate.py --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet
+
+bench: packages $(VENV)/.installed-dev
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m benchmarks $(BENCH)
 
 packages:
 	@.ci/packages tests/system-packages.txt
@@ -48,4 +53,4 @@ $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
-	find isolate plugins tests -name __pycache__ -prune -exec rm -rf {} +
+	find benchmarks isolate plugins tests -name __pycache__ -prune -exec rm -rf {} +

@@ -25,24 +25,40 @@ def send(end: socket.socket, document: dict[str, Any], descriptors: tuple[int, .
     try:
         with open(text, "wb", closefd=False) as file:
             file.write(json.dumps(document).encode())
-        socket.send_fds(end, [b"m"], [text, *descriptors], socket.MSG_NOSIGNAL)
+        send_parcel(end, [text, *descriptors])
     finally:
         os.close(text)
 
 
 def receive(end: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     """The next message and its descriptors, which are the caller's; None when the peer is gone."""
-    try:
-        data, received, _flags, _address = socket.recv_fds(end, 1, _MOST_DESCRIPTORS)
-    except ConnectionResetError:
+    parcel = receive_parcel(end)
+    if parcel is None:
         return None
-    if not data or not received:
-        return None
-    for descriptor in received:
-        os.set_inheritable(descriptor, False)  # noqa: FBT003 - positional only
-    text, *descriptors = received
+    text, *descriptors = parcel
     try:
-        document: dict[str, Any] = json.loads(os.pread(text, _LARGEST, 0))
+        return read(text), descriptors
     finally:
         os.close(text)
-    return document, descriptors
+
+
+def receive_parcel(end: socket.socket) -> list[int] | None:
+    """The next message unopened: the descriptors of its text and of what came beside it."""
+    try:
+        data, parcel, _flags, _address = socket.recv_fds(end, 1, _MOST_DESCRIPTORS)
+    except ConnectionResetError:
+        return None
+    for descriptor in parcel:
+        os.set_inheritable(descriptor, False)  # noqa: FBT003 - positional only
+    return parcel if data and parcel else None
+
+
+def send_parcel(end: socket.socket, parcel: list[int]) -> None:
+    """Pass a message on unopened. Raises OSError (BrokenPipeError when the peer is gone)."""
+    socket.send_fds(end, [b"m"], parcel, socket.MSG_NOSIGNAL)
+
+
+def read(text: int) -> dict[str, Any]:
+    """The document of a message's text."""
+    document: dict[str, Any] = json.loads(os.pread(text, _LARGEST, 0))
+    return document

@@ -1,7 +1,8 @@
-"""A worker: runs one container for a program, and tells it how that ended."""
+"""A worker: runs containers for a program, one after the other, and tells it how each ended."""
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 import traceback
@@ -18,9 +19,25 @@ if TYPE_CHECKING:
     from isolate.runtime.result import Result
 
 
-def work(document: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Do what the request says. `descriptors`: the reply socket, then the program's 0, 1 and 2."""
+def stay(helper: socket.socket) -> NoReturn:
+    """Serve one request after the other until the helper closes its end, or is gone."""
+    gc.disable()  # what a launch leaves is collected when nobody waits for it
+    while (message := protocol.receive(helper)) is not None:
+        if not _work(*message):
+            break
+        gc.collect()
+        try:
+            helper.send(b"i", socket.MSG_NOSIGNAL)
+        except OSError:
+            break
+    os._exit(0)
+
+
+def _work(document: dict[str, Any], descriptors: list[int]) -> bool:
+    """Do what the request says; whether this process may go on: not after a bug, nor for a program
+    that is gone. `descriptors`: the reply socket, then the program's 0, 1 and 2."""
     answer, stdin, stdout, stderr = descriptors
+    sound = True
     reply = socket.socket(fileno=answer)
     try:
         result = _run(document, (stdin, stdout, stderr), reply.fileno())
@@ -34,13 +51,15 @@ def work(document: dict[str, Any], descriptors: list[int]) -> NoReturn:
         }
     except BaseException:  # noqa: BLE001 - a bug must reach the program, not end in silence
         said = {"bug": traceback.format_exc()}
+        sound = False
     for descriptor in (stdin, stdout, stderr):
         os.close(descriptor)
     try:
         protocol.send(reply, said)
     except OSError:
-        os._exit(1)  # the program is gone: there is nobody to tell
-    os._exit(0)
+        sound = False  # the program is gone: there is nobody to tell
+    reply.close()
+    return sound
 
 
 def _run(document: dict[str, Any], stdio: tuple[int, int, int], cancel_fd: int) -> Result:

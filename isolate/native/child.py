@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 
 from isolate.errors import EXIT_FAILURE, EXIT_NOT_EXECUTABLE, EXIT_NOT_FOUND
@@ -25,6 +26,7 @@ EXEC = "exec"  # the name of the step that executes the program
 
 def run(steps: Sequence[Step], channel: Channel, prepared: dict[str, int]) -> NoReturn:
     """Run every step; the last one executes the program and doesn't return. Never raises."""
+    gc.disable()  # a collection would touch, and so copy, every page that holds an object
     status = EXIT_FAILURE
     child = Child(channel, prepared)
     name = "start"

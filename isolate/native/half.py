@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from isolate.native.step import Step
     from isolate.spec.model import Spec
 
-MAPPED = "mapped"  # the word by which the child learns that this half is done
+# The words by which the child learns how far this half is.
+MAPPED = "mapped"
+CONFIGURED = "configured"
 
 
 def open_binds(steps: Sequence[Step], prepared: Prepared) -> None:
@@ -67,7 +69,12 @@ class LauncherHalf:
         if self._maps is not None:
             maps.write(self._maps, pid)
             self._context.checkpoint("mapped")
+        beside = detached.native()  # else mounts are made in the child's own namespace: it waits
+        if beside:
+            channel.send(MAPPED)
         self._root.configure(pid, self._maps.uids if self._maps else None, self._binds)
         self._root.hand_over(pid, channel, self._binds)
+        if not beside:
+            channel.send(MAPPED)
+        channel.send(CONFIGURED)
         self._context.checkpoint("configured")
-        channel.send(MAPPED)

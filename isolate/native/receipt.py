@@ -9,6 +9,7 @@ import os
 
 from isolate.backend.types import ReceiptRow
 from isolate.linux import capabilities, idmap, namespaces
+from isolate.linux.cgroup.files import read
 from isolate.linux.names import RLIMITS
 from isolate.spec import meaning
 
@@ -49,7 +50,7 @@ def _view(pid: int, view: str) -> ReceiptRow:
 
 def users(pid: int) -> ReceiptRow:
     """Root inside against root outside."""
-    ranges = idmap.parse(_read(f"/proc/{pid}/uid_map"))
+    ranges = idmap.parse(read(f"/proc/{pid}/uid_map"))
     outside = idmap.outside(ranges, 0)
     return row(
         "view.users",
@@ -106,7 +107,7 @@ def root(pid: int, *, readonly: bool, host: bool = False) -> list[ReceiptRow]:
 def fence(pid: int) -> ReceiptRow:
     """That the host's root isn't in the mount table at all: pivot_root, not chroot."""
     source = f"/proc/{pid}/mountinfo"
-    points = [line.split(" ")[4] for line in _read(source).splitlines()]
+    points = [line.split(" ")[4] for line in read(source).splitlines()]
     alone = points.count("/") == 1
     return row(
         "root.fence",
@@ -122,7 +123,7 @@ class Status:
 
     def __init__(self, pid: int) -> None:
         self._source = f"/proc/{pid}/status"
-        lines = (line.partition(":") for line in _read(self._source).splitlines())
+        lines = (line.partition(":") for line in read(self._source).splitlines())
         self._fields = {key: value.strip() for key, _, value in lines}
 
     def capabilities(self, mask: int) -> ReceiptRow:
@@ -167,7 +168,7 @@ def rlimits(pid: int, asked: dict[str, Rlimit]) -> list[ReceiptRow]:
     if not asked:
         return []
     # Not prlimit(2): of a process of another user it needs CAP_SYS_RESOURCE.
-    lines = _read(f"/proc/{pid}/limits").splitlines()[1:]  # in the order of their numbers
+    lines = read(f"/proc/{pid}/limits").splitlines()[1:]  # in the order of their numbers
     rows = []
     for name, limit in asked.items():
         soft, hard = (_bound(word) for word in lines[RLIMITS[name]][_NAME_WIDTH:].split()[:2])
@@ -190,19 +191,14 @@ def _bound(word: str) -> int:
 def oom_score_adj(pid: int, asked: int) -> ReceiptRow:
     """The OOM score's adjustment."""
     source = f"/proc/{pid}/oom_score_adj"
-    value = _read(source).strip()
+    value = read(source).strip()
     return row("process.oom_score_adj", asked, value, source, holds=value == str(asked))
 
 
 def no_network(pid: int) -> ReceiptRow:
     """Nothing but a loopback in the network namespace."""
     source = f"/proc/{pid}/net/dev"
-    links = [line.split(":")[0].strip() for line in _read(source).splitlines()[2:]]
+    links = [line.split(":")[0].strip() for line in read(source).splitlines()[2:]]
     return row(
         "network.none", "lo only", " ".join(links) or "no links", source, holds=set(links) <= {"lo"}
     )
-
-
-def _read(path: str) -> str:
-    with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        return file.read()

@@ -7,10 +7,16 @@ import os
 from isolate.linux.namespaces import FILES, FLAGS
 from isolate.spec.model import VIEWS
 
+_supported: list[frozenset[str]] = []  # once known, for good: a kernel has them built in or not
+
 
 def supported() -> frozenset[str]:
     """The views for which this kernel has a namespace."""
-    return frozenset(view for view in VIEWS if os.path.exists(f"/proc/self/ns/{FILES[view]}"))
+    if not _supported:
+        _supported.append(
+            frozenset(view for view in VIEWS if os.path.exists(f"/proc/self/ns/{FILES[view]}"))
+        )
+    return _supported[0]
 
 
 def clone_flags(chosen: frozenset[str]) -> int:

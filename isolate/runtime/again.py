@@ -7,22 +7,13 @@ import os
 from isolate.errors import StateError
 from isolate.native.launcher import START_FIFO
 from isolate.runtime.collect import remove
+from isolate.state.idrange import KIND as IDS
 from isolate.state.journal import Journal
 from isolate.state.undo import undo
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from isolate.state import Entry
-
-_IDS = "idrange"
-
-
-def claimed(entry: Entry) -> int | None:
-    """The first of the ids that the container has claimed already."""
-    for row in reversed(entry.journal.entries()):
-        if row["kind"] == _IDS:
-            return int(row["first"])
-    return None
 
 
 def clear(entry: Entry) -> None:
@@ -38,7 +29,7 @@ def clear(entry: Entry) -> None:
         _unlink(path)
     for row in rows:
         data = {key: value for key, value in row.items() if key != "kind"}
-        (after if row["kind"] == _IDS else doing).record(str(row["kind"]), **data)
+        (after if row["kind"] == IDS else doing).record(str(row["kind"]), **data)
     report = undo(doing, same_boot=entry.same_boot(), within=entry.store.within, rmtree=remove)
     if report.problems:
         raise StateError(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from isolate.native import userns
-from isolate.state import gc
 from isolate.state.tree import remove_tree
 
 TYPE_CHECKING = False
@@ -14,11 +12,15 @@ if TYPE_CHECKING:
 
 def collect(store: Store) -> Report:
     """Undo and remove every container whose owner is dead."""
+    from isolate.state import gc
+
     return gc.collect(store, rmtree=remove)
 
 
 def collect_entry(entry: Entry) -> Report:
     """Undo and remove one container that the caller owns."""
+    from isolate.state import gc
+
     return gc.collect_entry(entry, rmtree=remove)
 
 
@@ -28,5 +30,7 @@ def remove(path: str) -> None:
     try:
         remove_tree(path)
     except PermissionError:
+        from isolate.native import userns
+
         if not userns.call(lambda: remove_tree(path)):
             raise

@@ -18,27 +18,28 @@ if TYPE_CHECKING:
 def containers(store: Store) -> list[dict[str, Any]]:
     """Every container of a state directory; a damaged record is a row that says so."""
     rows = []
+    loaded: dict[str, Backend] = {}
     for entry in store.list():
         try:
-            rows.append(describe(entry))
+            rows.append(describe(entry, loaded))
         except StateError as error:
             rows.append({"id": entry.id, "status": "damaged", "problem": error.message})
     return rows
 
 
-def describe(entry: Entry) -> dict[str, Any]:
+def describe(entry: Entry, loaded: dict[str, Backend] | None = None) -> dict[str, Any]:
     """One container: its record, `exit` where it is detached and has ended, and `status`.
 
     That is creating, created, running, paused, stopped, restarting, or stale when the process that
-    ran it is gone (`isolate gc` removes it).
+    ran it is gone (`isolate gc` removes it). `loaded` keeps the backends for the next container.
     """
     record = entry.read_record()
     record["exit"] = exits.read(entry.directory) if record.get("detached") else None
-    record["status"] = _status(entry, record)
+    record["status"] = _status(entry, record, {} if loaded is None else loaded)
     return record
 
 
-def _status(entry: Entry, record: dict[str, Any]) -> str:
+def _status(entry: Entry, record: dict[str, Any], loaded: dict[str, Backend]) -> str:
     if record["exit"] is not None:
         return "stopped"
     if not entry.owner_alive() and not entry.kept():
@@ -48,7 +49,10 @@ def _status(entry: Entry, record: dict[str, Any]) -> str:
     if record.get("handle") is None:
         return str(record.get("status", "creating"))
     try:
-        return backend_of(record).status(handle_of(record))
+        name = str(record.get("backend"))
+        if name not in loaded:
+            loaded[name] = backend_of(record)
+        return loaded[name].status(handle_of(record))
     except IsolateError:
         return "unknown"
 

@@ -11,7 +11,6 @@ from isolate.backend.types import Context, Handle, ReceiptRow
 from isolate.errors import IsolateError, ReceiptError, RootfsError, StateError
 from isolate.plugins.hooks import Hooks
 from isolate.runtime import refusal
-from isolate.runtime.again import claimed, clear
 from isolate.runtime.collect import collect_entry
 from isolate.spec.model import Spec
 from isolate.state import idrange
@@ -60,6 +59,7 @@ class Container:
         self._entry: Entry | None = None
         self._root_hold = -1
         self.handle: Handle | None = None
+        self._spec_document: dict[str, Any] = {}  # of the record, made once
         self.waived: frozenset[str] = frozenset()
         self.receipt: list[ReceiptRow] = []
 
@@ -142,6 +142,8 @@ class Container:
     ) -> None:
         """Make a stopped container anew, with the writable layer that it had. Raises IsolateError;
         what was half made is then undone by `delete`."""
+        from isolate.runtime.again import clear
+
         if self.handle is not None:
             self.backend.delete(self.handle)
             self.handle = None
@@ -176,13 +178,14 @@ class Container:
         self.checkpoint("receipt")
         self.receipt = self.backend.receipt(self.spec, self.handle)
         self._verify(self.receipt)
-        self.record("created")
+        if not self.attached:  # the other's program starts at once, and is recorded as running
+            self.record("created")
         self.checkpoint("created")
         self._hooks.container_created(self.handle, self.spec)
 
     def _claim_ids(self) -> int:
         """The range that the container has already, whose ids own its files; else a new one."""
-        return claimed(self._reserved) or idrange.claim(self._store, self.id)
+        return idrange.claimed(self._reserved) or idrange.claim(self._reserved)
 
     def _verify(self, rows: list[ReceiptRow]) -> None:
         broken = [row for row in rows if not row.holds and row.feature not in self.waived]
@@ -248,6 +251,7 @@ class Container:
 
     def record(self, status: str) -> None:
         """Write the container's record. Raises StateError."""
+        self._spec_document = self._spec_document or self.spec.to_dict()
         self._reserved.write_record(
             {
                 "backend": self.backend.name,
@@ -255,7 +259,7 @@ class Container:
                 "detached": not self.attached,
                 "created": self._made_at,
                 "handle": self.handle.to_dict() if self.handle is not None else None,
-                "spec": self.spec.to_dict(),
+                "spec": self._spec_document,
                 "waived": sorted(self.waived),
                 "receipt": [row.to_dict() for row in self.receipt],
                 "layers": list(self._layers),

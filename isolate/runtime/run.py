@@ -7,9 +7,7 @@ import os
 from isolate import rootfs
 from isolate.errors import InterruptedByError
 from isolate.linux import signals
-from isolate.runtime.foreground import Foreground
 from isolate.runtime.lifecycle import Container
-from isolate.runtime.result import Result
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +15,8 @@ if TYPE_CHECKING:
 
     from isolate.backend.base import Backend
     from isolate.backend.types import Usage
-    from isolate.runtime.foreground import Outcome
+    from isolate.runtime.foreground import Foreground, Outcome
+    from isolate.runtime.result import Result
     from isolate.runtime.tty import RawTerminal
     from isolate.spec.model import Spec
     from isolate.state import Store
@@ -49,6 +48,8 @@ def run(
 
     def interruptible(step: str) -> None:
         checkpoint(step)
+        if step == "configured":
+            from isolate.runtime import after  # noqa: F401 - the child needs longer than this
         for number in signals.read_signals(signal_fd):
             if number in signals.ENDING:
                 raise InterruptedByError(number)
@@ -77,6 +78,8 @@ class _Streams:
         try:
             container.create(self._given(), self._take_console)
             self._close_given()
+            from isolate.runtime.foreground import Foreground
+
             foreground = Foreground(
                 container.backend,
                 container.running_handle,
@@ -139,6 +142,8 @@ class _Streams:
                 os.close(descriptor)
 
     def _result(self, container: Container, outcome: Outcome, usage: Usage) -> Result:
+        from isolate.runtime.result import Result
+
         return Result(
             id=container.id,
             backend=container.backend.name,

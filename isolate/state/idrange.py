@@ -21,6 +21,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from isolate.state.entry import Entry
     from isolate.state.store import Store
 
 FIRST = 0x40000000
@@ -28,20 +29,31 @@ LAST = 0x6FFFFFFF
 SIZE = 0x10000
 SLOTS = (LAST + 1 - FIRST) // SIZE
 
+KIND = "idrange"  # of the journal's rows
+
 _SUBORDINATE = ("/etc/subuid", "/etc/subgid")
 
 
-def claim(store: Store, name: str, subordinate: Sequence[str] = _SUBORDINATE) -> int:
+def claimed(entry: Entry) -> int | None:
+    """The first of the ids that the container has claimed already."""
+    for row in reversed(entry.journal.entries()):
+        if row["kind"] == KIND:
+            return int(row["first"])
+    return None
+
+
+def claim(entry: Entry, subordinate: Sequence[str] = _SUBORDINATE) -> int:
     """The first of 65536 user and group ids that are the container's until `release`.
 
     The claim is entered in the container's journal. Raises StateError.
     """
+    store = entry.store
     taken = _granted(subordinate)
     start = int.from_bytes(os.urandom(4), "little") % SLOTS
     with store.locked():
         for offset in range(SLOTS):
             slot = (start + offset) % SLOTS
-            if slot not in taken and _take(store, slot, name):
+            if slot not in taken and _take(entry, slot):
                 return FIRST + slot * SIZE
     raise StateError("no user id range is free", hint="`isolate gc` releases those of dead ones")
 
@@ -64,14 +76,14 @@ def sweep(store: Store) -> None:
             _free_if_stale(store, f"{directory}/{slot}")
 
 
-def _take(store: Store, slot: int, name: str) -> bool:
-    path = _path(store, slot)
-    if os.path.lexists(path) and not _free_if_stale(store, path):
+def _take(entry: Entry, slot: int) -> bool:
+    path = _path(entry.store, slot)
+    if os.path.lexists(path) and not _free_if_stale(entry.store, path):
         return False
-    store.entry(name).journal.record("idrange", first=FIRST + slot * SIZE)
+    entry.journal.record(KIND, first=FIRST + slot * SIZE)
     try:
         # A link and not a file: its name and its content appear in one step, and only once.
-        os.symlink(name, path)
+        os.symlink(entry.id, path)
     except OSError as error:
         raise state_error(f"can't claim the user id range {path}", error) from None
     return True

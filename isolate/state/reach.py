@@ -122,11 +122,12 @@ def cgroups_of(data: Mapping[str, object]) -> list[str]:
         raise Refused(f"{shown(values)} is no list of cgroups")
     points = tuple(f"{mount.mount_point}/" for mount in filesystems(("cgroup", "cgroup2")))
     paths = [_path(value) for value in values]
+    own = _own_cgroups()
     for path in paths:
         name = os.path.basename(path)
         if not path.startswith(points) or not name.startswith(PREFIX):
             raise Refused(f"{shown(path)} is no cgroup of isolate's")
-        if name in _own_cgroups():
+        if name in own:
             raise Refused(f"this process is in the cgroup {shown(path)}")
     return paths
 

@@ -156,7 +156,7 @@ def _await_deaths(work: _Work, report: Report) -> None:
 def _cgroup(_work: _Work, data: Data) -> None:
     from isolate.linux.cgroup import remove_paths
 
-    remove_paths(cgroups_of(data))
+    remove_paths([path for path in cgroups_of(data) if os.path.lexists(path)])
 
 
 def _mount(work: _Work, data: Data) -> None:

@@ -79,6 +79,7 @@ def plan(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
     return [
         *_names(jail, chosen),
         rootfs.PrivatePropagation(),
+        identity.WaitFor(half.CONFIGURED, "the launcher has configured the root"),
         chosen.attach_root,
         *_kernel_filesystems(spec, jail, chosen),
         *_devices(spec, jail, chosen),
@@ -105,9 +106,7 @@ def plan(spec: Spec, jail: Jail, chosen: Choices) -> list[Step]:
 def _names(jail: Jail, chosen: Choices) -> list[Step]:
     made: list[Step] = [
         limits.EnterCgroups(chosen.cgroup_entry),
-        identity.WaitFor(
-            half.MAPPED, "the launcher has written the id maps and configured the root"
-        ),
+        identity.WaitFor(half.MAPPED, "the launcher has written the id maps"),
     ]
     if "users" in chosen.views:
         made.append(identity.RootInside())

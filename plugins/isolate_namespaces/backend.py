@@ -14,7 +14,6 @@ from isolate.native import (
     limits,
     lsm,
     maps,
-    receipt,
     roots,
     views,
 )
@@ -175,6 +174,8 @@ class NamespacesBackend(NativeBackend):
         )
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        from isolate.native import receipt
+
         pid, _start_time = first_process(handle)
         asked = spec.privileges
         chosen_views = decide.views(spec)

@@ -9,7 +9,7 @@ from isolate.native import limits, lsm, parts
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
-from isolate.native.half import MAPPED
+from isolate.native.half import CONFIGURED, MAPPED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
     return [
         *_identity_of_namespaces(chosen),
         rootfs.PrivatePropagation(),
+        identity.WaitFor(CONFIGURED, "the launcher has configured the root"),
         chosen.attach_root,
         *parts.kernel_filesystems(spec, chosen.views),
         *parts.devices(spec, chosen.views, single_id=chosen.single_id),
@@ -100,7 +101,7 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
 def _identity_of_namespaces(chosen: Choices) -> list[Step]:
     steps: list[Step] = [
         limits.EnterCgroups(chosen.cgroup_entry),
-        identity.WaitFor(MAPPED, "the launcher has written the id maps and configured the root"),
+        identity.WaitFor(MAPPED, "the launcher has written the id maps"),
     ]
     if "users" in chosen.views:
         steps.append(identity.RootInside())

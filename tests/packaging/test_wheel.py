@@ -52,9 +52,11 @@ def test_the_wheel_holds_every_module_and_nothing_else(wheel: Path) -> None:
         for path in source.modules().values()
     }
     with zipfile.ZipFile(wheel) as archive:
-        held = {name for name in archive.namelist() if ".dist-info/" not in name}
+        names = archive.namelist()
+    held = {name for name in names if ".dist-info/" not in name and ".data/" not in name}
     assert {name for name in held if name.endswith(".py")} == expected
     assert {name.split("/")[0] for name in held} == {"isolate", *source.plugin_packages()}
+    assert [name for name in names if name.endswith(".data/scripts/isolate")]
 
 
 def test_isolate_comes_from_the_wheel(environment: Environment) -> None:

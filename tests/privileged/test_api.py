@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +18,7 @@ from isolate import aio
 from isolate.api import run as api_run
 from isolate.errors import ExecError, SpecError, UnsupportedError
 from isolate.helper.client import HELPER
+from isolate.linux import process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,10 +113,10 @@ def test_a_cancelled_run_leaves_nothing(options: dict[str, Any]) -> None:
 
 def test_a_killed_helper_is_started_again(options: dict[str, Any]) -> None:
     assert isolate.run(["true"], **options).ok
-    process = HELPER._process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
+    helper = HELPER._process
+    assert helper is not None
+    os.kill(helper.pid, signal.SIGKILL)
+    helper.wait()
     assert isolate.run(["true"], **options).ok
 
 
@@ -126,11 +128,49 @@ def test_a_run_outlives_its_helper(options: dict[str, Any]) -> None:
     )
     thread.start()
     time.sleep(0.3)  # it runs, or it is launched: both must survive
-    process = HELPER._process
-    assert process is not None
-    os.kill(process.pid, signal.SIGKILL)
+    helper = HELPER._process
+    assert helper is not None
+    os.kill(helper.pid, signal.SIGKILL)
     thread.join()
     assert results[0].stdout == b"done\n"
+
+
+def workers() -> list[int]:
+    """The processes in which the helper runs containers."""
+    assert HELPER._process is not None
+    return process.children(HELPER._process.pid)
+
+
+def test_a_worker_is_used_again(options: dict[str, Any]) -> None:
+    for _ in range(10):
+        assert isolate.run(["true"], **options).ok
+    assert len(workers()) <= 3
+
+
+def test_idle_workers_that_were_killed_are_replaced(options: dict[str, Any]) -> None:
+    assert isolate.run(["true"], **options).ok
+    for pid in workers():
+        os.kill(pid, signal.SIGKILL)
+    assert isolate.run(["true"], **options).ok
+
+
+def test_a_worker_goes_on_after_a_failure(options: dict[str, Any]) -> None:
+    for _ in range(3):
+        with pytest.raises(ExecError):
+            isolate.run(["/no/such/program"], **options)
+    assert isolate.run(["true"], **options).ok
+
+
+def test_many_at_once_leave_few_workers(options: dict[str, Any]) -> None:
+    """As many as are needed; those that are idle in the end are few."""
+    with ThreadPoolExecutor(12) as pool:
+        calls = [pool.submit(isolate.run, ["true"], **options) for _ in range(24)]
+        assert all(call.result().ok for call in calls)
+    deadline = time.monotonic() + 10
+    most = max(2, os.cpu_count() or 1) + 1
+    while len(workers()) > most and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert len(workers()) <= most
 
 
 def test_the_examples_of_the_docs() -> None:

@@ -29,6 +29,7 @@ COMMANDS = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "crun": "crun",
+    "gcc": "gcc",
     "ip": "iproute2",
     "apparmor_parser": "apparmor",
     "checkpolicy": "checkpolicy",

@@ -25,6 +25,8 @@ _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # Commands that a reader may run and no test does, as they change the machine or make an
 # environment; each is one that CI runs itself, or a line of a manual page.
 ONLY_SHOWN = {
+    "make bench",
+    "make bench BENCH='cold rate'",
     "make demo",
     "make docs",
     "make test",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 # What CONTRIBUTING.md allows, and the C halves of json and socket, which import nothing more.
 CHEAP = frozenset(
-    "__future__ _json _socket abc collections.abc ctypes errno fcntl marshal os select stat struct "
-    "sys time".split()
+    "__future__ _json _socket abc collections.abc ctypes errno fcntl gc marshal os select stat "
+    "struct sys time".split()
 )
 
 # Late imports that a run may make besides: C, and nothing behind it.

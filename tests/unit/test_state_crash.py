@@ -40,7 +40,7 @@ def live(store: Store, cache: Path) -> int:
     """Reserve, record, make things, undo them, remove."""
     entry = store.reserve("crashed")
     entry.write_record({"backend": "none", "handle": {}})
-    idrange.claim(store, entry.id, ())
+    idrange.claim(entry, ())
     entry.journal.record("file", path=f"{cache}/file")
     os.close(os.open(f"{cache}/file", os.O_CREAT | os.O_WRONLY))
     entry.journal.record("tree", path=f"{cache}/tree")

@@ -34,15 +34,15 @@ def test_the_ranges_are_where_the_documents_say() -> None:
 def test_claims_differ_and_come_back(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idrange, "SLOTS", 3)
     entries = [store.reserve(name) for name in "abcd"]
-    firsts = [idrange.claim(store, entry.id, ()) for entry in entries[:3]]
+    firsts = [idrange.claim(entry, ()) for entry in entries[:3]]
     assert sorted(firsts) == [idrange.FIRST + slot * 65536 for slot in range(3)]
     with pytest.raises(StateError, match="no user id range"):
-        idrange.claim(store, "d", ())
+        idrange.claim(store.entry("d"), ())
     idrange.release(store, "b", firsts[0])  # a's
     with pytest.raises(StateError):
-        idrange.claim(store, "d", ())
+        idrange.claim(store.entry("d"), ())
     idrange.release(store, "a", firsts[0])
-    assert idrange.claim(store, "d", ()) == firsts[0]
+    assert idrange.claim(store.entry("d"), ()) == firsts[0]
     for entry in entries:
         entry.remove()
     assert collect(store).problems == []
@@ -52,10 +52,10 @@ def test_claims_differ_and_come_back(store: Store, monkeypatch: pytest.MonkeyPat
 def test_a_stale_range_is_taken_over(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(idrange, "SLOTS", 1)
     entry = store.reserve("old")
-    idrange.claim(store, "old", ())
+    idrange.claim(store.entry("old"), ())
     entry.remove()
     entry = store.reserve("new")
-    assert idrange.claim(store, "new", ()) == idrange.FIRST
+    assert idrange.claim(store.entry("new"), ()) == idrange.FIRST
     assert {"kind": "idrange", "first": idrange.FIRST} in entry.journal.entries()
     entry.remove()
 
@@ -70,7 +70,7 @@ def test_subordinate_ranges_are_kept_clear_of(
         f"a:100000:65536\nb:{first - 10}:11\nc:{first + 65536 + 5}:65536\nbad\nd:x:1\ne:{first}:0\n"
     )
     entry = store.reserve("x")
-    assert idrange.claim(store, "x", (str(file), f"{tmp_path}/none")) == first + 3 * 65536
+    assert idrange.claim(store.entry("x"), (str(file), f"{tmp_path}/none")) == first + 3 * 65536
     entry.remove()
 
 
@@ -86,7 +86,7 @@ def test_processes_never_share(store: Store, monkeypatch: pytest.MonkeyPatch) ->
     def work() -> int:
         for number in range(5):
             entry = store.reserve(f"{os.getpid()}-{number}")
-            os.write(out, idrange.claim(store, entry.id, ()).to_bytes(8, "little"))
+            os.write(out, idrange.claim(entry, ()).to_bytes(8, "little"))
         signal.pause()
         return 0
 

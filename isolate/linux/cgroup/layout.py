@@ -5,11 +5,13 @@ Sources: cgroups(7), proc_pid_mountinfo(5), cgroup_namespaces(7).
 
 from __future__ import annotations
 
+import os
+
 from isolate.linux.cgroup.files import read, read_if_there
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 V1 = "v1"
 V2 = "v2"
@@ -88,12 +90,17 @@ class Hierarchy:
 
 
 class Layout:
-    """The hierarchies that this process can see."""
+    """The hierarchies that this process can see.
 
-    __slots__ = ("hierarchies",)
+    Attributes:
+        usable: what `place.usable_controllers` found of them; None until it is asked.
+    """
+
+    __slots__ = ("hierarchies", "usable")
 
     def __init__(self, hierarchies: Iterable[Hierarchy]) -> None:
         self.hierarchies = tuple(hierarchies)
+        self.usable: Mapping[str, str | None] | None = None
 
     @property
     def unified(self) -> Hierarchy | None:
@@ -135,8 +142,20 @@ def v1_name(controller: str) -> str:
 
 
 def discover() -> Layout:
-    """The layout as this process sees it. Raises OSError where /proc can't be read."""
-    return parse(read("/proc/self/mountinfo"), read("/proc/self/cgroup"), _unified_controllers)
+    """The layout as this process sees it. Raises OSError where /proc can't be read.
+
+    One object for as long as the kernel tells the same and the user is the same: what is usable
+    there is kept with it.
+    """
+    found = read("/proc/self/mountinfo"), read("/proc/self/cgroup")
+    key = (*found, os.geteuid())
+    if key not in _parsed:
+        _parsed.clear()
+        _parsed[key] = parse(*found, _unified_controllers)
+    return _parsed[key]
+
+
+_parsed: dict[tuple[str, str, int], Layout] = {}
 
 
 def _unified_controllers(mountpoint: str) -> str:

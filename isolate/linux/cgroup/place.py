@@ -16,7 +16,7 @@ from isolate.linux.cgroup.layout import v1_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from isolate.linux.cgroup.layout import Hierarchy, Layout
 
@@ -56,10 +56,12 @@ def check_name(name: str) -> None:
         )
 
 
-def usable_controllers(layout: Layout) -> dict[str, str | None]:
+def usable_controllers(layout: Layout) -> Mapping[str, str | None]:
     """For each of CONTROLLERS why a new group of this process couldn't have it; None when it
-    could. Changes nothing."""
-    return {name: _why_not(layout, name) for name in CONTROLLERS}
+    could. Changes nothing. Looked up once for a layout: it takes some 150 system calls."""
+    if layout.usable is None:
+        layout.usable = {name: _why_not(layout, name) for name in CONTROLLERS}
+    return layout.usable
 
 
 def _why_not(layout: Layout, controller: str) -> str | None:

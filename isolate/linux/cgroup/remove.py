@@ -71,8 +71,10 @@ def remove_paths(paths: Iterable[str], timeout: float = 10.0) -> None:
     doesn't bear the prefix of our groups (before anything is touched), and for the first group
     that can't be removed.
     """
-    directories = [_trusted(path) for path in paths]
-    directories = [path for path in directories if os.path.isdir(path)]
+    directories = [path for path in map(_of_good_form, paths) if os.path.isdir(path)]
+    if not directories:
+        return
+    _refuse_strangers(directories)
     failure: OSError | None = None
     try:
         kill_all(directories, timeout / 2)
@@ -88,15 +90,19 @@ def remove_paths(paths: Iterable[str], timeout: float = 10.0) -> None:
         raise failure
 
 
-def _trusted(path: str) -> str:
-    """The path, if it can only be a group of ours; see `remove_paths`."""
-    problem = _distrust(path)
+def _of_good_form(path: str) -> str:
+    """The path, if a group of ours can have it; see `remove_paths`."""
+    problem = _bad_form(path)
     if problem is not None:
-        raise CgroupError(errno.EPERM, f"{path!r} is not removed: {problem}", path)
+        raise _distrusted(path, problem)
     return path
 
 
-def _distrust(path: str) -> str | None:
+def _distrusted(path: str, problem: str) -> CgroupError:
+    return CgroupError(errno.EPERM, f"{path!r} is not removed: {problem}", path)
+
+
+def _bad_form(path: str) -> str | None:
     if not path.startswith("/") or "\0" in path or {"..", "."} & set(path.split("/")):
         return "it is not a plain absolute path"
     name = path.rpartition("/")[2]
@@ -104,14 +110,16 @@ def _distrust(path: str) -> str | None:
         return f"its name doesn't begin with {PREFIX}"
     if os.path.realpath(path) != path:
         return "it leads through a symbolic link"
-    mount = max(
-        (mount for mount in parse_mounts(read("/proc/self/mountinfo")) if _below(path, mount.path)),
-        key=lambda mount: len(mount.path),
-        default=None,
-    )
-    if mount is None or mount.fstype not in ("cgroup", "cgroup2"):
-        return "it is not below a cgroup mount"
     return None
+
+
+def _refuse_strangers(directories: Iterable[str]) -> None:
+    """Refuse a directory that is no cgroup."""
+    mounts = sorted(parse_mounts(read("/proc/self/mountinfo")), key=lambda mount: len(mount.path))
+    for path in directories:
+        kinds = [mount.fstype for mount in mounts if _below(path, mount.path)]
+        if kinds[-1:] not in (["cgroup"], ["cgroup2"]):
+            raise _distrusted(path, "it is not below a cgroup mount")
 
 
 def _below(path: str, mountpoint: str) -> bool:
