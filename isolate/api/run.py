@@ -87,6 +87,7 @@ class Call:
             options = {**options, "max_output": CAPTURED}
         spec = make_spec(args, timeout, options)
         document = {
+            "kind": "run",
             "backend": backend,
             "spec": spec.to_dict(),
             "id": id or f"run-{secrets.token_hex(6)}",

@@ -78,6 +78,15 @@ class Helper:
             self._process.wait()
         self._process = None
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the helper is the parent's, and another thread may have held the
+        lock. The sockets must not stay open here: their end tells the helper that we are gone."""
+        self._lock = threading.Lock()
+        self._process = None
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
+
     def close(self) -> None:
         """End the helper; what runs is ended with it when its answer socket is closed."""
         with self._lock:
@@ -85,6 +94,7 @@ class Helper:
 
 
 HELPER = Helper()
+os.register_at_fork(after_in_child=HELPER.leave_to_parent)
 
 
 def answer(reply: socket.socket) -> dict[str, Any]:

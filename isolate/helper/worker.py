@@ -2,53 +2,42 @@
 
 from __future__ import annotations
 
-import os
 import socket
-import traceback
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from isolate.errors import IsolateError
-from isolate.helper import protocol
+from isolate.helper.answering import answer_and_end
+from isolate.helper.keeper import Keeper
 from isolate.plugins import load
 from isolate.runtime.run import run
 from isolate.runtime.stores import open_store
 from isolate.spec.model import Spec
 
 if TYPE_CHECKING:
-    from isolate.runtime.result import Result
+    from isolate.backend.base import Backend
+    from isolate.state import Store
 
 
 def work(document: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Do what the request says. `descriptors`: the reply socket, then the program's 0, 1 and 2."""
-    answer, stdin, stdout, stderr = descriptors
-    reply = socket.socket(fileno=answer)
-    try:
-        result = _run(document, (stdin, stdout, stderr), reply.fileno())
-        said: dict[str, Any] = {"result": result.to_json()}
-    except IsolateError as error:
-        said = {
-            "error": type(error).__name__,
-            "message": error.message,
-            "hint": error.hint,
-            "exit_status": error.exit_status,
-        }
-    except BaseException:  # noqa: BLE001 - a bug must reach the program, not end in silence
-        said = {"bug": traceback.format_exc()}
-    for descriptor in (stdin, stdout, stderr):
-        os.close(descriptor)
-    try:
-        protocol.send(reply, said)
-    except OSError:
-        os._exit(1)  # the program is gone: there is nobody to tell
-    os._exit(0)
+    """Do what the request says. `descriptors`: the reply socket, then those of the request."""
+    reply = socket.socket(fileno=descriptors.pop(0))
+    answer_and_end(reply, lambda: _work(document, descriptors, reply), descriptors)
 
 
-def _run(document: dict[str, Any], stdio: tuple[int, int, int], cancel_fd: int) -> Result:
-    return run(
-        load(document["backend"]),
-        Spec.build(document["spec"], ""),
-        open_store(document["root"]),
-        id=document["id"],
-        stdio=stdio,
-        cancel_fd=cancel_fd,
+def _work(
+    document: dict[str, Any], descriptors: list[int], reply: socket.socket
+) -> dict[str, Any]:
+    backend, store = load(document["backend"]), open_store(document["root"])
+    spec = Spec.build(document["spec"], "")
+    if document["kind"] == "sandbox":
+        return Keeper(backend, spec, store, document["id"], reply).keep(*descriptors)
+    return _run(backend, spec, store, document["id"], descriptors, reply.fileno())
+
+
+def _run(
+    backend: Backend, spec: Spec, store: Store, id: str, stdio: list[int], cancel_fd: int
+) -> dict[str, Any]:
+    stdin, stdout, stderr = stdio
+    result = run(
+        backend, spec, store, id=id, stdio=(stdin, stdout, stderr), cancel_fd=cancel_fd
     )
+    return result.to_json()

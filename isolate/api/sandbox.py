@@ -1,0 +1,391 @@
+"""`isolate.Sandbox`: one container, in which programs are run one after the other or at once."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import warnings
+from typing import TYPE_CHECKING, Any, Self
+
+from isolate.api.options import make_spec
+from isolate.api.program import Program
+from isolate.api.result import Enforced
+from isolate.api.run import CAPTURED, DEFAULT_BACKEND
+from isolate.api.streams import Streams
+from isolate.backend.abilities import Stats
+from isolate.backend.types import ExitStatus
+from isolate.errors import IsolateError, StateError
+from isolate.helper import protocol
+from isolate.helper.client import HELPER, answer
+from isolate.native import programs
+from isolate.native.child import EXEC
+from isolate.native.failure import from_child
+from isolate.spec.kinds import Size
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Unpack
+
+    from isolate.api.options import Options
+    from isolate.api.program import Ending
+    from isolate.api.result import Completed
+
+LARGEST_FILE = 64 << 20  # bytes that `write` takes, and `read` unless told otherwise
+
+
+class Blueprint:
+    """A checked request for sandboxes, of which any number can be made."""
+
+    def __init__(
+        self,
+        options: Any,
+        *,
+        backend: str = DEFAULT_BACKEND,
+        timeout: float | None = None,
+        id: str | None = None,
+        root: str | None = None,
+    ) -> None:
+        """Raises SpecError."""
+        spec = make_spec([], timeout, options)
+        output = spec.limits.output
+        self.max_output = CAPTURED if output is None else output
+        self.id = id
+        self.document = {
+            "kind": "sandbox",
+            "backend": backend,
+            "spec": spec.to_dict(),
+            "root": root,
+        }
+
+
+class Sandbox:
+    r"""A container that programs are run in, until it is closed; then all of it is gone.
+
+    Use it as a context manager. It is safe from threads: each may run programs in it and move
+    files at any time. It ends with this process, however that ends.
+
+    Args:
+        backend: the isolation technology; `isolate backends` lists them.
+        timeout: seconds of the sandbox's whole life; then everything in it is killed.
+        id: the container's id; none is a random one.
+        root: the state directory.
+        options: everything else that a spec says; see `isolate.api.options.Options`. A program
+            that the spec names is not run; its environment, user and working directory are what
+            each program starts with.
+
+    Raises IsolateError where it can't be made, UnsupportedError where the backend can't run
+    further programs in a container.
+
+    >>> with Sandbox(memory="256M", pids=64) as box:
+    ...     box.write("/tmp/job.sh", "echo $((6 * 7)) > /tmp/answer")
+    ...     box.exec(["sh", "/tmp/job.sh"], timeout=10).check().exit_code
+    ...     box.read("/tmp/answer")
+    0
+    b'42\n'
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: str = DEFAULT_BACKEND,
+        timeout: float | None = None,
+        id: str | None = None,
+        root: str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        self._closed = True  # until it stands
+        self._make(Blueprint(options, backend=backend, timeout=timeout, id=id, root=root))
+
+    @classmethod
+    def of(cls, blueprint: Blueprint) -> Self:
+        """A sandbox as the blueprint says. Raises IsolateError."""
+        made = cls.__new__(cls)
+        made._closed = True
+        made._make(blueprint)
+        return made
+
+    def _make(self, blueprint: Blueprint) -> None:
+        self._id = blueprint.id or f"box-{secrets.token_hex(6)}"
+        self._max_output = blueprint.max_output
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._orders, theirs = protocol.pair()
+        owner = os.pidfd_open(self._owner)
+        try:
+            self._control = HELPER.request(
+                {**blueprint.document, "id": self._id}, (owner, theirs.fileno())
+            )
+        except BaseException:
+            self._orders.close()
+            raise
+        finally:
+            theirs.close()
+            os.close(owner)
+        try:
+            standing = answer(self._control)
+        except BaseException:
+            self._let_go()
+            raise
+        self._serves: bool = standing["serves"]
+        self._waived = tuple(standing["waived"])
+        self._receipt = tuple(Enforced(**row) for row in standing["receipt"])
+        self._closed = False
+
+    @property
+    def id(self) -> str:
+        """The container's id, as `isolate ps` lists it."""
+        return self._id
+
+    @property
+    def waived(self) -> tuple[str, ...]:
+        """Features that were missing, and allowed to be."""
+        return self._waived
+
+    @property
+    def receipt(self) -> tuple[Enforced, ...]:
+        """What was enforced, read back from the kernel before any program ran."""
+        return self._receipt
+
+    def exec(
+        self,
+        args: Sequence[str],
+        *,
+        stdin: bytes = b"",
+        env: Mapping[str, str] | None = None,
+        cwd: str | None = None,
+        timeout: float | None = None,
+        capture: bool = True,
+        max_output: int | str | None = None,
+    ) -> Completed:
+        """Run a program in the sandbox and wait for its end.
+
+        Args:
+            args: the program and its arguments; the program is found by PATH inside.
+            stdin: what it reads.
+            env: environment variables beside the sandbox's own.
+            cwd: its working directory; none is the sandbox's.
+            timeout: seconds; then it is killed, with its session and all that descends from it.
+            capture: collect what it writes; else its output goes where this program's goes.
+            max_output: bytes that are collected, none is the sandbox's; one more ends it.
+
+        What it leaves running lives on until the sandbox is closed. A program that fails is no
+        error here: see `Completed.check`. Raises ExecError where it can't be executed, StateError
+        where the sandbox has ended.
+        """
+        program = self.start(
+            args,
+            stdin=stdin,
+            env=env,
+            cwd=cwd,
+            timeout=timeout,
+            capture=capture,
+            max_output=max_output,
+        )
+        with program:
+            return program.wait()
+
+    def start(
+        self,
+        args: Sequence[str],
+        *,
+        stdin: bytes,
+        env: Mapping[str, str] | None,
+        cwd: str | None,
+        timeout: float | None,
+        capture: bool,
+        max_output: int | str | None,
+    ) -> Program:
+        """Begin what `exec` does, without waiting."""
+        limit = self._max_output if max_output is None else _size(max_output)
+        order = ([os.fsdecode(word) for word in args], dict(env or {}), cwd)
+        streams = Streams(stdin, capture=capture)
+        try:
+            reply = self._order(*order, streams.given)
+        except BaseException:
+            streams.close()
+            raise
+        streams.close_given()
+        return Program(
+            streams,
+            reply,
+            timeout=timeout,
+            limit=limit if capture else None,
+            ending=self._ending,
+            oom_killed=self._oom_killed,
+        )
+
+    def _order(
+        self, args: list[str], env: dict[str, str], cwd: str | None, stdio: list[int]
+    ) -> socket.socket:
+        """Have a program started; the socket on which its end is told."""
+        if not self._serves:
+            return self._send({"do": "exec", "args": args, "env": env, "cwd": cwd}, stdio)
+        ours, theirs = protocol.pair()
+        order = programs.Order(args, env, cwd, (theirs.fileno(), *stdio))
+        try:
+            with self._lock:
+                self._check_open()
+                programs.send_order(self._orders, order)
+        except OSError as error:
+            ours.close()
+            raise self._gone(error) from None
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+    def _ending(self, reply: socket.socket) -> Ending:
+        if not self._serves:
+            told = answer(reply)
+            return told["exit_code"], told["signal"]
+        said = programs.receive_answer(reply)
+        if said is None:
+            raise self._gone(None)
+        kind, number, text = said
+        if kind == programs.ENDED:
+            status = ExitStatus.from_wait(number)
+            return status.code, status.signal
+        if kind == programs.NO_DIRECTORY:
+            raise StateError(
+                f"the working directory {text} can't be entered: {os.strerror(number)}",
+                hint="it must be a directory inside, which the program's user may enter",
+            )
+        raise from_child(EXEC, number, os.strerror(number), text)
+
+    def _gone(self, error: OSError | None) -> IsolateError:
+        """Why nobody takes or answers an order: the keeper knows, if it still lives."""
+        try:
+            self._ask({"do": "usage"})
+        except IsolateError as known:
+            return known
+        why = "" if error is None else f": {error.strerror}"
+        return StateError(f"sandbox {self._id} takes no programs{why}", hint="make a new one")
+
+    def _oom_killed(self) -> bool | None:
+        found: bool | None = self._ask({"do": "usage"})["oom_killed"]
+        return found
+
+    def write(self, path: str, data: bytes | str, *, mode: int = 0o644) -> None:
+        """Make a file, whole or not at all; its owner is the sandbox's root user.
+
+        It takes the place of a file or a link of that name; its directory must exist. At most
+        64 MiB; text is encoded as UTF-8. Raises StateError.
+        """
+        content = data.encode() if isinstance(data, str) else data
+        if len(content) > LARGEST_FILE:
+            raise StateError(
+                f"{path} can't be written: {len(content)} bytes are more than {LARGEST_FILE}",
+                hint="mount a volume instead",
+            )
+        memory = os.memfd_create("isolate-file", os.MFD_CLOEXEC)
+        with open(memory, "w+b") as file:
+            file.write(content)
+            file.seek(0)
+            self._ask({"do": "write", "path": path, "mode": mode}, (memory,))
+
+    def read(self, path: str, *, limit: int = LARGEST_FILE) -> bytes:
+        """A file as a whole. Raises StateError where there is none, where it has more than
+        `limit` bytes, or where it is written meanwhile."""
+        memory = os.memfd_create("isolate-file", os.MFD_CLOEXEC)
+        with open(memory, "rb") as file:
+            self._ask({"do": "read", "path": path, "limit": limit}, (memory,))
+            file.seek(0)
+            return file.read()
+
+    def listdir(self, path: str = "/") -> list[str]:
+        """The names in a directory, sorted. Raises StateError."""
+        names: list[str] = self._ask({"do": "listdir", "path": path})["names"]
+        return names
+
+    def stats(self) -> Stats:
+        """What the sandbox uses at this moment. Raises UnsupportedError where nobody knows."""
+        return Stats.build(self._ask({"do": "stats"}), "stats")
+
+    def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
+        with self._send(request, descriptors) as reply:
+            return answer(reply)
+
+    def _send(self, request: dict[str, Any], descriptors: Sequence[int]) -> socket.socket:
+        """Send the keeper a request; the socket of its reply."""
+        ours, theirs = protocol.pair()
+        try:
+            with self._lock:
+                self._check_open()
+                protocol.send(self._control, request, (theirs.fileno(), *descriptors))
+        except OSError:
+            ours.close()
+            raise StateError(
+                f"sandbox {self._id} has ended",
+                hint="its time was up, or its keeper was killed: then `isolate gc` removes the rest",
+            ) from None
+        except BaseException:
+            ours.close()
+            raise
+        finally:
+            theirs.close()
+        return ours
+
+    def _check_open(self) -> None:
+        if self._owner != os.getpid():
+            raise StateError(
+                f"sandbox {self._id} belongs to process {self._owner}, which forked this one",
+                hint="make a sandbox in the process that uses it",
+            )
+        if self._closed:
+            raise StateError(f"sandbox {self._id} is closed", hint="make a new one")
+
+    @property
+    def alive(self) -> bool:
+        """Whether it takes programs."""
+        if self._closed or self._owner != os.getpid():
+            return False
+        import select
+
+        poll = select.poll()
+        poll.register(self._orders if self._serves else self._control, select.POLLIN)
+        return not poll.poll(0)
+
+    def close(self) -> None:
+        """Kill everything in the sandbox and wait until nothing is left of it; idempotent.
+
+        Raises IsolateError where something is left.
+        """
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+        if self._owner != os.getpid():
+            self._let_go()
+            return
+        try:
+            self._control.shutdown(socket.SHUT_WR)
+            answer(self._control)
+        finally:
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Close the sockets: the keeper then ends the sandbox, with nobody waiting."""
+        self._control.close()
+        self._orders.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._closed:
+            return
+        if self._owner == os.getpid():
+            warnings.warn(f"sandbox {self._id} was not closed", ResourceWarning, stacklevel=1)
+        self._closed = True
+        self._let_go()
+
+
+def _size(asked: int | str) -> int:
+    return Size(0).check(asked, "max_output")

@@ -1,0 +1,225 @@
+"""A keeper: holds one sandbox for a program, and acts on it, until the program lets go of it.
+
+It answers once when the sandbox stands, and once more when nothing is left of it. Between the two
+it takes requests on the same socket, each with a reply socket of its own, and forks for each: so
+one that waits for a slow file or a long program holds up no other.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from isolate.backend.abilities import Executes, OpensRoot, Serves
+from isolate.errors import SpecError, StateError
+from isolate.helper import protocol
+from isolate.helper.answering import answer_and_end
+from isolate.linux import prctl, signals
+from isolate.runtime import abilities
+from isolate.runtime.executing import execute
+from isolate.runtime.files import Root
+from isolate.runtime.lifecycle import Container
+from isolate.spec.model import Process
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from isolate.backend.base import Backend
+    from isolate.spec.model import Spec
+    from isolate.state import Store
+
+_CAUGHT = signals.set_of(signals.SIGCHLD, *signals.ENDING)
+
+# What runs where the first process takes no orders: it does nothing for 68 years.
+_WAITING = ("sleep", "2147483647")
+
+
+class Keeper:
+    """One sandbox, from its creation to its deletion."""
+
+    def __init__(
+        self, backend: Backend, spec: Spec, store: Store, id: str, control: socket.socket
+    ) -> None:
+        self._backend = backend
+        self._store = store
+        self._control = control
+        self._serves = isinstance(backend, Serves) and backend.serves(spec)
+        self._spec = spec
+        self._container = Container(backend, self._first_program(spec), store, id=id)
+        self._root: Root | None = None
+        self._children: set[int] = set()
+        self._deadline: float | None = None
+
+    def _first_program(self, spec: Spec) -> Spec:
+        if spec.process.terminal:
+            raise SpecError("process.terminal", "a sandbox's programs have no terminal")
+        if self._serves:
+            return spec.replace(process=spec.process.replace(args=()))
+        init = "process.init" in self._backend.capabilities()
+        return spec.replace(process=spec.process.replace(args=_WAITING, init=init))
+
+    def keep(self, owner: int, requests: int) -> dict[str, Any]:
+        """Make the sandbox, and keep it until the program that owns it lets go or ends.
+
+        `owner` is a pidfd of that program: a child that it forked may hold its sockets on.
+        `requests` is what the first process takes orders from, where it does.
+        """
+        if not isinstance(self._backend, Executes):
+            raise abilities.refusal(self._backend, Executes)
+        signals.block(_CAUGHT)
+        arrivals = signals.signalfd(_CAUGHT)
+        try:
+            self._make(requests)
+            self._say_that_it_stands()
+            self._serve(owner, arrivals)
+        finally:
+            if self._root is not None:
+                self._root.close()
+            self._end_children()
+            self._container.delete()
+        return {}
+
+    def _make(self, requests: int) -> None:
+        container = self._container
+        container.admit()
+        if self._serves:
+            container.requests = requests
+        null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            container.create((null, null, null))
+        finally:
+            os.close(null)
+        if isinstance(self._backend, OpensRoot):  # now: a served one hides itself as it starts
+            self._root = Root(*self._backend.open_root(container.running_handle))
+        container.start()
+        if self._spec.limits.timeout is not None:
+            self._deadline = time.monotonic() + self._spec.limits.timeout
+
+    def _say_that_it_stands(self) -> None:
+        container = self._container
+        standing = {
+            "serves": self._serves,
+            "waived": sorted(container.waived),
+            "receipt": [
+                {name: getattr(row, name) for name in row.FIELDS} for row in container.receipt
+            ],
+        }
+        protocol.send(self._control, {"result": standing})
+
+    def _serve(self, owner: int, arrivals: int) -> None:
+        poll = select.poll()
+        for descriptor in (owner, arrivals, self._control.fileno()):
+            poll.register(descriptor, select.POLLIN)
+        while True:
+            ready = {descriptor for descriptor, _events in poll.poll(self._patience())}
+            if not ready or owner in ready:
+                return
+            if arrivals in ready:
+                if set(signals.read_signals(arrivals)) & set(signals.ENDING):
+                    return
+                self._reap()
+            elif self._control.fileno() in ready:
+                message = protocol.receive(self._control)
+                if message is None:
+                    return
+                self._fork(*message)
+
+    def _patience(self) -> float | None:
+        """Milliseconds that the sandbox may still live."""
+        if self._deadline is None:
+            return None
+        return max(0.0, self._deadline - time.monotonic()) * 1000
+
+    def _fork(self, document: dict[str, Any], descriptors: list[int]) -> None:
+        child = os.fork()
+        if child == 0:
+            prctl.set_pdeathsig(signals.SIGKILL)
+            signals.set_mask(bytes(len(_CAUGHT)))
+            self._act(document, descriptors)
+        self._children.add(child)
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        """Those that were forked here, and no other: how the first process ended must be kept."""
+        for child in [*self._children]:
+            if os.waitpid(child, os.WNOHANG)[0]:
+                self._children.discard(child)
+
+    def _end_children(self) -> None:
+        for child in self._children:
+            os.kill(child, signals.SIGKILL)
+            os.waitpid(child, 0)
+
+    def _act(self, document: dict[str, Any], descriptors: list[int]) -> NoReturn:
+        """In the forked child: do what a request says, answer, and end."""
+        reply = socket.socket(fileno=descriptors.pop(0))
+        actions: dict[str, Callable[..., dict[str, Any]]] = {
+            "exec": self._exec,
+            "write": self._write,
+            "read": self._read,
+            "listdir": self._listdir,
+            "stats": self._stats,
+            "usage": self._usage,
+        }
+
+        def action() -> dict[str, Any]:
+            self._check_alive()
+            return actions[document.pop("do")](*descriptors, reply=reply.fileno(), **document)
+
+        answer_and_end(reply, action, descriptors)
+
+    def _check_alive(self) -> None:
+        handle = self._container.running_handle
+        if self._backend.status(handle) != "stopped":
+            return
+        out_of_memory = self._backend.usage(handle).oom_killed
+        raise StateError(
+            f"sandbox {self._container.id} has ended",
+            hint="its memory limit ended it: raise it" if out_of_memory else None,
+        )
+
+    def _exec(
+        self,
+        stdin: int,
+        stdout: int,
+        stderr: int,
+        *,
+        reply: int,
+        args: list[str],
+        env: dict[str, str],
+        cwd: str | None,
+    ) -> dict[str, Any]:
+        asked = self._spec.process
+        process = Process.build(
+            {**asked.to_dict(), "args": args, "env": {**asked.env, **env}, "cwd": cwd or asked.cwd},
+            "process",
+        )
+        entry = self._store.entry(self._container.id)
+        status = execute(entry, process, (stdin, stdout, stderr), cancel_fd=reply)
+        return {"exit_code": status.code, "signal": status.signal}
+
+    def _files(self) -> Root:
+        if self._root is None:
+            raise abilities.refusal(self._backend, OpensRoot)
+        return self._root
+
+    def _write(self, source: int, *, reply: int, path: str, mode: int) -> dict[str, Any]:
+        self._files().write(path, source, mode)
+        return {}
+
+    def _read(self, sink: int, *, reply: int, path: str, limit: int) -> dict[str, Any]:
+        self._files().read(path, sink, limit)
+        return {}
+
+    def _listdir(self, *, reply: int, path: str) -> dict[str, Any]:
+        return {"names": self._files().names(path)}
+
+    def _stats(self, *, reply: int) -> dict[str, Any]:
+        return abilities.stats(self._backend, self._container.running_handle).to_dict()
+
+    def _usage(self, *, reply: int) -> dict[str, Any]:
+        return {"oom_killed": self._backend.usage(self._container.running_handle).oom_killed}
