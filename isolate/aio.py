@@ -1,20 +1,35 @@
-"""The API for asyncio: the same functions, awaited; a cancelled one ends its program."""
+"""The API for asyncio: the same functions, awaited; a cancelled one ends its program.
+
+What blocks is done in threads: a program that runs costs one thread that sleeps.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
+from isolate.api import pool, sandbox
 from isolate.api.run import DEFAULT_BACKEND, Call
+from isolate.errors import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from isolate.api.options import Options
-    from isolate.api.result import Result
+    from isolate.api.options import Execution, Options, Settings
+    from isolate.api.result import Completed, Result
+    from isolate.backend.abilities import Stats
+    from isolate.spec.model import Spec
 
-__all__ = ["run"]
+__all__ = ["Pool", "Sandbox", "run"]
+
+_Made = TypeVar("_Made")
+_Ended_co = TypeVar("_Ended_co", covariant=True)
+
+_MOST_THREADS = 1024  # programs that run at once
+_threads: dict[int, ThreadPoolExecutor] = {}  # by process: a forked child has none of ours
 
 
 async def run(
@@ -32,23 +47,188 @@ async def run(
 
     Cancelling it kills every process of the container and waits until nothing is left.
     """
-    call = await asyncio.to_thread(
-        Call,
-        args,
-        options,
-        backend=backend,
-        timeout=timeout,
-        stdin=stdin,
-        capture=capture,
-        id=id,
-        root=root,
+    call = await _made(
+        lambda: Call(
+            args,
+            options,
+            backend=backend,
+            timeout=timeout,
+            stdin=stdin,
+            capture=capture,
+            id=id,
+            root=root,
+        ),
+        Call.close,
     )
-    with call:
-        waiting = asyncio.get_running_loop().run_in_executor(None, call.wait)
+    try:
+        return await _end_of(call)
+    finally:
+        call.close()
+
+
+class Sandbox:
+    """As `isolate.Sandbox`, with its methods awaited. It is made by `async with`."""
+
+    def __init__(
+        self,
+        *,
+        backend: str = DEFAULT_BACKEND,
+        timeout: float | None = None,
+        id: str | None = None,
+        root: str | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        """Raises SpecError; all else is told by `async with`."""
+        blueprint = sandbox.Blueprint(options, backend=backend, timeout=timeout, id=id, root=root)
+        self._make: Callable[[], sandbox.Sandbox] = lambda: sandbox.Sandbox.of(blueprint)
+        self._made: sandbox.Sandbox | None = None
+
+    @property
+    def blocking(self) -> sandbox.Sandbox:
+        """The sandbox in its blocking form, with its `id`, `receipt` and `waived`."""
+        if self._made is None:
+            raise StateError("the sandbox has not been made", hint="async with Sandbox() as box:")
+        return self._made
+
+    @property
+    def id(self) -> str:
+        """The container's id."""
+        return self.blocking.id
+
+    async def exec(self, args: Sequence[str], **how: Unpack[Execution]) -> Completed:
+        """As `isolate.Sandbox.exec`. Cancelling it kills the program and waits for its end."""
+        inner = self.blocking
+        program = await _made(lambda: inner.start(args, how), lambda made: made.close())
         try:
-            return await asyncio.shield(waiting)
-        except asyncio.CancelledError:
-            call.cancel()
-            await asyncio.wait([waiting])
-            waiting.exception()  # the cancelled run's result is nobody's
-            raise
+            return await _end_of(program)
+        finally:
+            program.close()
+
+    async def write(self, path: str, data: bytes | str, *, mode: int = 0o644) -> None:
+        """As `isolate.Sandbox.write`."""
+        inner = self.blocking
+        await _in_thread(lambda: inner.write(path, data, mode=mode))
+
+    async def read(self, path: str, *, limit: int = sandbox.LARGEST_FILE) -> bytes:
+        """As `isolate.Sandbox.read`."""
+        inner = self.blocking
+        return await _in_thread(lambda: inner.read(path, limit=limit))
+
+    async def listdir(self, path: str = "/") -> list[str]:
+        """As `isolate.Sandbox.listdir`."""
+        inner = self.blocking
+        return await _in_thread(lambda: inner.listdir(path))
+
+    async def stats(self) -> Stats:
+        """As `isolate.Sandbox.stats`."""
+        return await _in_thread(self.blocking.stats)
+
+    async def close(self) -> None:
+        """As `isolate.Sandbox.close`; a cancellation doesn't cut it short."""
+        if self._made is not None:
+            await asyncio.shield(_in_thread(self._made.close))
+
+    async def __aenter__(self) -> Self:
+        self._made = await _made(self._make, sandbox.Sandbox.close)
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+
+class _Taken(Sandbox):
+    """A sandbox out of a pool."""
+
+    def __init__(self, take: Callable[[], sandbox.Sandbox]) -> None:
+        self._make = take
+        self._made = None
+
+
+class Pool:
+    """As `isolate.Pool`, with its methods awaited. It is made by `async with`."""
+
+    def __init__(
+        self,
+        spec: Spec | None = None,
+        *,
+        size: int,
+        backend: str = DEFAULT_BACKEND,
+        root: str | None = None,
+        **options: Unpack[Settings],
+    ) -> None:
+        self._make = lambda: pool.Pool(spec, size=size, backend=backend, root=root, **options)
+        self._made: pool.Pool | None = None
+
+    def _pool(self) -> pool.Pool:
+        if self._made is None:
+            raise StateError("the pool has not been made", hint="async with Pool(size=2) as pool:")
+        return self._made
+
+    def take(self) -> Sandbox:
+        """As `isolate.Pool.take`: `async with pool.take() as box`."""
+        return _Taken(self._pool().take)
+
+    async def run(self, args: Sequence[str], **how: Unpack[Execution]) -> Completed:
+        """As `isolate.Pool.run`. Cancelling it kills the program."""
+        inner = self._pool()
+        taken, program = await _made(
+            lambda: inner.start(args, how), lambda started: inner.discard(started[0])
+        )
+        try:
+            return await _end_of(program)
+        finally:
+            program.close()
+            inner.discard(taken)
+
+    async def close(self) -> None:
+        """As `isolate.Pool.close`; a cancellation doesn't cut it short."""
+        if self._made is not None:
+            await asyncio.shield(_in_thread(self._made.close))
+
+    async def __aenter__(self) -> Self:
+        self._made = await _made(self._make, pool.Pool.close)
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+
+class _Running(Protocol[_Ended_co]):
+    """A program, waited for in a thread."""
+
+    def wait(self) -> _Ended_co: ...
+
+    def cancel(self) -> None: ...
+
+
+async def _end_of(running: _Running[_Ended_co]) -> _Ended_co:
+    """Wait for it; when cancelled, end it and wait until it has ended."""
+    waiting = _in_thread(running.wait)
+    try:
+        return await asyncio.shield(waiting)
+    except asyncio.CancelledError:
+        running.cancel()
+        await asyncio.wait([waiting])
+        waiting.exception()  # the cancelled program's result is nobody's
+        raise
+
+
+async def _made(make: Callable[[], _Made], undo: Callable[[_Made], None]) -> _Made:
+    """Make something in a thread; when cancelled, wait until it is made, and undo it."""
+    making = _in_thread(make)
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await asyncio.wait([making])
+        if making.exception() is None:
+            await asyncio.wait([_in_thread(lambda: undo(making.result()))])
+        raise
+
+
+def _in_thread(function: Callable[[], _Made]) -> asyncio.Future[_Made]:
+    """Not in asyncio's own threads: they are few, and a program may wait for another."""
+    process = os.getpid()
+    if process not in _threads:
+        _threads.clear()
+        _threads[process] = ThreadPoolExecutor(_MOST_THREADS, "isolate-aio")
+    return asyncio.get_running_loop().run_in_executor(_threads[process], function)

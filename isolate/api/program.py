@@ -66,5 +66,9 @@ class Program:
         return None
 
     def __exit__(self, *_exception: object) -> None:
-        self._reply.close()  # before the answer, this ends the program
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; one that still runs is ended by that."""
+        self._reply.close()
         self._streams.close()

@@ -116,5 +116,9 @@ class Call:
         return None
 
     def __exit__(self, *_exception: object) -> None:
-        self._reply.close()  # before the answer, this ends the program
+        self.close()
+
+    def close(self) -> None:
+        """Let go of it; a program that still runs is ended by that."""
+        self._reply.close()
         self._streams.close()

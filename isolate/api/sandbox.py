@@ -25,13 +25,14 @@ from isolate.native.failure import from_child
 from isolate.spec.kinds import Size
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from typing import Unpack
 
-    from isolate.api.options import Options
+    from isolate.api.options import Execution, Options
     from isolate.api.program import Ending
     from isolate.api.result import Completed
 
+_PATIENCE = 10.0  # seconds in which a sandbox that has ended is removed
 LARGEST_FILE = 64 << 20  # bytes that `write` takes, and `read` unless told otherwise
 
 
@@ -86,6 +87,8 @@ class Sandbox:
     b'42\n'
     """
 
+    _closed = True  # until it stands
+
     def __init__(
         self,
         *,
@@ -95,14 +98,12 @@ class Sandbox:
         root: str | None = None,
         **options: Unpack[Options],
     ) -> None:
-        self._closed = True  # until it stands
         self._make(Blueprint(options, backend=backend, timeout=timeout, id=id, root=root))
 
     @classmethod
     def of(cls, blueprint: Blueprint) -> Self:
         """A sandbox as the blueprint says. Raises IsolateError."""
         made = cls.__new__(cls)
-        made._closed = True
         made._make(blueprint)
         return made
 
@@ -111,6 +112,7 @@ class Sandbox:
         self._max_output = blueprint.max_output
         self._lock = threading.Lock()
         self._owner = os.getpid()
+        self._why: str | None = None  # it has ended, once that is known
         self._orders, theirs = protocol.pair()
         owner = os.pidfd_open(self._owner)
         try:
@@ -148,61 +150,30 @@ class Sandbox:
         """What was enforced, read back from the kernel before any program ran."""
         return self._receipt
 
-    def exec(
-        self,
-        args: Sequence[str],
-        *,
-        stdin: bytes = b"",
-        env: Mapping[str, str] | None = None,
-        cwd: str | None = None,
-        timeout: float | None = None,
-        capture: bool = True,
-        max_output: int | str | None = None,
-    ) -> Completed:
+    def exec(self, args: Sequence[str], **how: Unpack[Execution]) -> Completed:
         """Run a program in the sandbox and wait for its end.
 
-        Args:
-            args: the program and its arguments; the program is found by PATH inside.
-            stdin: what it reads.
-            env: environment variables beside the sandbox's own.
-            cwd: its working directory; none is the sandbox's.
-            timeout: seconds; then it is killed, with its session and all that descends from it.
-            capture: collect what it writes; else its output goes where this program's goes.
-            max_output: bytes that are collected, none is the sandbox's; one more ends it.
-
+        The program is found by PATH inside; `how` is described by `isolate.api.options.Execution`.
         What it leaves running lives on until the sandbox is closed. A program that fails is no
         error here: see `Completed.check`. Raises ExecError where it can't be executed, StateError
         where the sandbox has ended.
         """
-        program = self.start(
-            args,
-            stdin=stdin,
-            env=env,
-            cwd=cwd,
-            timeout=timeout,
-            capture=capture,
-            max_output=max_output,
-        )
+        program = self.start(args, how)
         with program:
             return program.wait()
 
-    def start(
-        self,
-        args: Sequence[str],
-        *,
-        stdin: bytes,
-        env: Mapping[str, str] | None,
-        cwd: str | None,
-        timeout: float | None,
-        capture: bool,
-        max_output: int | str | None,
-    ) -> Program:
+    def start(self, args: Sequence[str], how: Execution) -> Program:
         """Begin what `exec` does, without waiting."""
-        limit = self._max_output if max_output is None else _size(max_output)
-        order = ([os.fsdecode(word) for word in args], dict(env or {}), cwd)
-        streams = Streams(stdin, capture=capture)
+        capture = how.get("capture", True)
+        limit = _size(how["max_output"]) if "max_output" in how else self._max_output
+        streams = Streams(how.get("stdin", b""), capture=capture)
         try:
-            reply = self._order(*order, streams.given)
+            reply = self._order(
+                [os.fsdecode(word) for word in args],
+                dict(how.get("env", {})),
+                how.get("cwd"),
+                streams.given,
+            )
         except BaseException:
             streams.close()
             raise
@@ -210,7 +181,7 @@ class Sandbox:
         return Program(
             streams,
             reply,
-            timeout=timeout,
+            timeout=how.get("timeout"),
             limit=limit if capture else None,
             ending=self._ending,
             oom_killed=self._oom_killed,
@@ -222,21 +193,11 @@ class Sandbox:
         """Have a program started; the socket on which its end is told."""
         if not self._serves:
             return self._send({"do": "exec", "args": args, "env": env, "cwd": cwd}, stdio)
-        ours, theirs = protocol.pair()
-        order = programs.Order(args, env, cwd, (theirs.fileno(), *stdio))
-        try:
-            with self._lock:
-                self._check_open()
-                programs.send_order(self._orders, order)
-        except OSError as error:
-            ours.close()
-            raise self._gone(error) from None
-        except BaseException:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        return ours
+        return self._exchange(
+            lambda answers: programs.send_order(
+                self._orders, programs.Order(args, env, cwd, (answers, *stdio))
+            )
+        )
 
     def _ending(self, reply: socket.socket) -> Ending:
         if not self._serves:
@@ -244,7 +205,7 @@ class Sandbox:
             return told["exit_code"], told["signal"]
         said = programs.receive_answer(reply)
         if said is None:
-            raise self._gone(None)
+            raise self._gone()
         kind, number, text = said
         if kind == programs.ENDED:
             status = ExitStatus.from_wait(number)
@@ -255,15 +216,6 @@ class Sandbox:
                 hint="it must be a directory inside, which the program's user may enter",
             )
         raise from_child(EXEC, number, os.strerror(number), text)
-
-    def _gone(self, error: OSError | None) -> IsolateError:
-        """Why nobody takes or answers an order: the keeper knows, if it still lives."""
-        try:
-            self._ask({"do": "usage"})
-        except IsolateError as known:
-            return known
-        why = "" if error is None else f": {error.strerror}"
-        return StateError(f"sandbox {self._id} takes no programs{why}", hint="make a new one")
 
     def _oom_killed(self) -> bool | None:
         found: bool | None = self._ask({"do": "usage"})["oom_killed"]
@@ -311,17 +263,21 @@ class Sandbox:
 
     def _send(self, request: dict[str, Any], descriptors: Sequence[int]) -> socket.socket:
         """Send the keeper a request; the socket of its reply."""
+        return self._exchange(
+            lambda reply: protocol.send(self._control, request, (reply, *descriptors))
+        )
+
+    def _exchange(self, send: Callable[[int], None]) -> socket.socket:
+        """Our end of a pair of sockets, of which `send` passes on the other."""
+        self._check_owner()
         ours, theirs = protocol.pair()
         try:
             with self._lock:
                 self._check_open()
-                protocol.send(self._control, request, (theirs.fileno(), *descriptors))
-        except OSError:
+                send(theirs.fileno())
+        except (BrokenPipeError, ConnectionResetError):
             ours.close()
-            raise StateError(
-                f"sandbox {self._id} has ended",
-                hint="its time was up, or its keeper was killed: then `isolate gc` removes the rest",
-            ) from None
+            raise self._gone() from None
         except BaseException:
             ours.close()
             raise
@@ -329,12 +285,33 @@ class Sandbox:
             theirs.close()
         return ours
 
-    def _check_open(self) -> None:
+    def _gone(self) -> IsolateError:
+        """Why nobody takes or answers requests any more: the keeper's last words."""
+        with self._lock:
+            if not self._closed and self._why is None:
+                self._why = self._last_words()
+        if self._why is None:
+            return StateError(f"sandbox {self._id} is closed", hint="make a new one")
+        return StateError(f"sandbox {self._id} has ended", hint=self._why)
+
+    def _last_words(self) -> str:
+        self._control.settimeout(_PATIENCE)
+        try:
+            return answer(self._control)["why"] or "make a new one"
+        except TimeoutError:
+            return "its first process doesn't answer"
+        except IsolateError as error:
+            return error.hint or error.message
+
+    def _check_owner(self) -> None:
+        """Before anything else: in a forked child, another thread may have held the lock."""
         if self._owner != os.getpid():
             raise StateError(
                 f"sandbox {self._id} belongs to process {self._owner}, which forked this one",
                 hint="make a sandbox in the process that uses it",
             )
+
+    def _check_open(self) -> None:
         if self._closed:
             raise StateError(f"sandbox {self._id} is closed", hint="make a new one")
 
@@ -354,18 +331,24 @@ class Sandbox:
 
         Raises IsolateError where something is left.
         """
+        if self._owner != os.getpid():
+            self.abandon()
+            return
         with self._lock:
             if self._closed:
                 return
             self._closed = True
-        if self._owner != os.getpid():
-            self._let_go()
-            return
         try:
-            self._control.shutdown(socket.SHUT_WR)
-            answer(self._control)
+            if self._why is None:
+                self._control.shutdown(socket.SHUT_WR)
+                answer(self._control)
         finally:
             self._let_go()
+
+    def abandon(self) -> None:
+        """Close it without waiting until nothing is left."""
+        self._closed = True
+        self._let_go()
 
     def _let_go(self) -> None:
         """Close the sockets: the keeper then ends the sandbox, with nobody waiting."""
@@ -383,8 +366,7 @@ class Sandbox:
             return
         if self._owner == os.getpid():
             warnings.warn(f"sandbox {self._id} was not closed", ResourceWarning, stacklevel=1)
-        self._closed = True
-        self._let_go()
+        self.abandon()
 
 
 def _size(asked: int | str) -> int:

@@ -14,10 +14,10 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from isolate.backend.abilities import Executes, OpensRoot, Serves
-from isolate.errors import SpecError, StateError
+from isolate.errors import SpecError
 from isolate.helper import protocol
 from isolate.helper.answering import answer_and_end
-from isolate.linux import prctl, signals
+from isolate.linux import prctl, process, signals
 from isolate.runtime import abilities
 from isolate.runtime.executing import execute
 from isolate.runtime.files import Root
@@ -62,7 +62,8 @@ class Keeper:
         return spec.replace(process=spec.process.replace(args=_WAITING, init=init))
 
     def keep(self, owner: int, requests: int) -> dict[str, Any]:
-        """Make the sandbox, and keep it until the program that owns it lets go or ends.
+        """Make the sandbox, and keep it until the program that owns it lets go or ends, or the
+        sandbox itself ends; why, where it wasn't the program's doing.
 
         `owner` is a pidfd of that program: a child that it forked may hold its sockets on.
         `requests` is what the first process takes orders from, where it does.
@@ -73,14 +74,14 @@ class Keeper:
         arrivals = signals.signalfd(_CAUGHT)
         try:
             self._make(requests)
+            os.close(requests)
             self._say_that_it_stands()
-            self._serve(owner, arrivals)
+            return {"why": self._serve(owner, arrivals)}
         finally:
             if self._root is not None:
                 self._root.close()
             self._end_children()
             self._container.delete()
-        return {}
 
     def _make(self, requests: int) -> None:
         container = self._container
@@ -109,23 +110,40 @@ class Keeper:
         }
         protocol.send(self._control, {"result": standing})
 
-    def _serve(self, owner: int, arrivals: int) -> None:
+    def _serve(self, owner: int, arrivals: int) -> str | None:
+        first = self._open_first_process()
         poll = select.poll()
-        for descriptor in (owner, arrivals, self._control.fileno()):
-            poll.register(descriptor, select.POLLIN)
+        for descriptor in (owner, first, arrivals, self._control.fileno()):
+            poll.register(descriptor, select.POLLIN)  # poll(2) passes over what is negative
         while True:
             ready = {descriptor for descriptor, _events in poll.poll(self._patience())}
-            if not ready or owner in ready:
-                return
+            if not ready:
+                return "its time was up"
+            if owner in ready:
+                return None
+            if first in ready:
+                return self._why_it_ended()
             if arrivals in ready:
                 if set(signals.read_signals(arrivals)) & set(signals.ENDING):
-                    return
+                    return "its keeper was told to end"
                 self._reap()
             elif self._control.fileno() in ready:
                 message = protocol.receive(self._control)
                 if message is None:
-                    return
+                    return None
                 self._fork(*message)
+
+    def _open_first_process(self) -> int:
+        """A descriptor that tells when the sandbox ends by itself; -1 where it has no process."""
+        handle = self._container.running_handle
+        if handle.pid is None or handle.start_time is None:
+            return -1
+        return process.open_pidfd(handle.pid, handle.start_time)
+
+    def _why_it_ended(self) -> str:
+        if self._backend.usage(self._container.running_handle).oom_killed:
+            return "its memory limit was reached, and the kernel killed its first process"
+        return "its first process was killed"
 
     def _patience(self) -> float | None:
         """Milliseconds that the sandbox may still live."""
@@ -167,20 +185,9 @@ class Keeper:
         }
 
         def action() -> dict[str, Any]:
-            self._check_alive()
             return actions[document.pop("do")](*descriptors, reply=reply.fileno(), **document)
 
         answer_and_end(reply, action, descriptors)
-
-    def _check_alive(self) -> None:
-        handle = self._container.running_handle
-        if self._backend.status(handle) != "stopped":
-            return
-        out_of_memory = self._backend.usage(handle).oom_killed
-        raise StateError(
-            f"sandbox {self._container.id} has ended",
-            hint="its memory limit ended it: raise it" if out_of_memory else None,
-        )
 
     def _exec(
         self,
@@ -194,12 +201,12 @@ class Keeper:
         cwd: str | None,
     ) -> dict[str, Any]:
         asked = self._spec.process
-        process = Process.build(
+        program = Process.build(
             {**asked.to_dict(), "args": args, "env": {**asked.env, **env}, "cwd": cwd or asked.cwd},
             "process",
         )
         entry = self._store.entry(self._container.id)
-        status = execute(entry, process, (stdin, stdout, stderr), cancel_fd=reply)
+        status = execute(entry, program, (stdin, stdout, stderr), cancel_fd=reply)
         return {"exit_code": status.code, "signal": status.signal}
 
     def _files(self) -> Root:

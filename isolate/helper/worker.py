@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 from isolate.helper.answering import answer_and_end
 from isolate.helper.keeper import Keeper
@@ -12,10 +12,6 @@ from isolate.runtime.run import run
 from isolate.runtime.stores import open_store
 from isolate.spec.model import Spec
 
-if TYPE_CHECKING:
-    from isolate.backend.base import Backend
-    from isolate.state import Store
-
 
 def work(document: dict[str, Any], descriptors: list[int]) -> NoReturn:
     """Do what the request says. `descriptors`: the reply socket, then those of the request."""
@@ -23,21 +19,18 @@ def work(document: dict[str, Any], descriptors: list[int]) -> NoReturn:
     answer_and_end(reply, lambda: _work(document, descriptors, reply), descriptors)
 
 
-def _work(
-    document: dict[str, Any], descriptors: list[int], reply: socket.socket
-) -> dict[str, Any]:
+def _work(document: dict[str, Any], descriptors: list[int], reply: socket.socket) -> dict[str, Any]:
     backend, store = load(document["backend"]), open_store(document["root"])
     spec = Spec.build(document["spec"], "")
     if document["kind"] == "sandbox":
         return Keeper(backend, spec, store, document["id"], reply).keep(*descriptors)
-    return _run(backend, spec, store, document["id"], descriptors, reply.fileno())
-
-
-def _run(
-    backend: Backend, spec: Spec, store: Store, id: str, stdio: list[int], cancel_fd: int
-) -> dict[str, Any]:
-    stdin, stdout, stderr = stdio
+    stdin, stdout, stderr = descriptors
     result = run(
-        backend, spec, store, id=id, stdio=(stdin, stdout, stderr), cancel_fd=cancel_fd
+        backend,
+        spec,
+        store,
+        id=document["id"],
+        stdio=(stdin, stdout, stderr),
+        cancel_fd=reply.fileno(),
     )
     return result.to_json()

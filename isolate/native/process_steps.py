@@ -172,9 +172,7 @@ def execute(args: tuple[str, ...], env: Mapping[str, str]) -> None:
     executable(args, env, lambda path: os.execve(path, args, env))
 
 
-def executable(
-    args: tuple[str, ...], env: Mapping[str, str], attempt: Callable[[str], int]
-) -> int:
+def executable(args: tuple[str, ...], env: Mapping[str, str], attempt: Callable[[str], int]) -> int:
     """What `attempt` returns for the first path of the program at which it raises no OSError.
 
     Raises OSError with the program's name where it raises for each.

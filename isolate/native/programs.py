@@ -45,9 +45,7 @@ class Order:
 
 def socket_pair() -> tuple[_socket.socket, _socket.socket]:
     """A connected pair for packets, both ends close-on-exec."""
-    return _socket.socketpair(
-        _socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC
-    )
+    return _socket.socketpair(_socket.AF_UNIX, _socket.SOCK_SEQPACKET | _socket.SOCK_CLOEXEC)
 
 
 def send_order(end: _socket.socket, order: Order) -> None:

@@ -55,7 +55,9 @@ class Serve(Step):
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         child.proc = os.open(".", flags, dir_fd=child.proc)  # ours, whatever is on /proc later
         _keep_only(requests, child.proc)
-        _Server(requests, child, {**self._env}, self._cwd).serve()
+        server = _Server(requests, child, {**self._env}, self._cwd)
+        server.rehearse()
+        server.serve()
 
 
 def _keep_only(*kept: int) -> None:
@@ -79,25 +81,38 @@ class _Server:
         signals.block(init.PASSABLE)
         self._arrivals = signals.signalfd(init.PASSABLE)
         self._answers: dict[int, int] = {}  # descriptor of the answer's socket: the program
+        self._cancelled: set[int] = set()
         self._poll = select.poll()
         for descriptor in (requests, self._arrivals):
             self._poll.register(descriptor, select.POLLIN)
 
+    def rehearse(self) -> None:
+        """Refuse an order in vain. Our memory is the launcher's until we write to it, and the first
+        order would wait while the kernel copies it, page by page."""
+        ours, theirs = programs.socket_pair()
+        programs.send_order(ours, programs.Order(["/"], {}, None, (theirs.fileno(), 0, 1, 2)))
+        self._take(theirs)
+        programs.receive_answer(ours)
+        ours.close()
+        theirs.close()
+
     def serve(self) -> NoReturn:
         """Take orders, reap, and end programs whose caller has gone away."""
         while True:
-            for descriptor, _events in self._poll.poll():
-                if descriptor == self._arrivals:
-                    signals.read_signals(self._arrivals)
-                    self._reap()
-                elif descriptor == self._requests.fileno():
-                    self._take()
-                else:
-                    self._poll.unregister(descriptor)  # its program ends, and is reaped as any
-                    self._end(self._answers.get(descriptor, 0))
+            ready = {descriptor for descriptor, _events in self._poll.poll()}
+            # In this order: to reap closes sockets, and to take an order reuses their numbers.
+            for answer in ready & self._answers.keys():
+                self._poll.unregister(answer)
+                self._cancelled.add(answer)  # its program is killed, and then reaped as any
+                self._end(self._answers[answer])
+            if self._arrivals in ready:
+                signals.read_signals(self._arrivals)
+                self._reap()
+            if self._requests.fileno() in ready:
+                self._take(self._requests)
 
-    def _take(self) -> None:
-        order = programs.receive_order(self._requests)
+    def _take(self, requests: _socket.socket) -> None:
+        order = programs.receive_order(requests)
         if order is None:
             os._exit(0)
         answer, *streams = order.descriptors
@@ -153,10 +168,10 @@ class _Server:
 
     def _forget(self, answer: int) -> None:
         del self._answers[answer]
-        try:
+        if answer in self._cancelled:
+            self._cancelled.remove(answer)
+        else:
             self._poll.unregister(answer)
-        except KeyError:
-            pass  # its caller had gone away
         os.close(answer)
 
     def _end(self, program: int) -> None:

@@ -41,13 +41,9 @@ class Root:
     def write(self, path: str, source: int, mode: int) -> None:
         """Make `path` a file with what the descriptor `source` holds; its owner is root inside.
         Set-user-id and set-group-id bits are dropped. Raises StateError."""
-        directory, name = os.path.split(path)
         try:
-            if name in ("", ".", ".."):
-                raise OSError(errno.EINVAL, "it is no name for a file")
-            parent = open_in_root(
-                self._descriptor, directory or "/", os.O_RDONLY | os.O_DIRECTORY
-            )
+            directory, name = _split(path)
+            parent = open_in_root(self._descriptor, directory, os.O_RDONLY | os.O_DIRECTORY)
             try:
                 self._replace(parent, name, source, mode)
             finally:
@@ -99,6 +95,13 @@ class Root:
                 os.close(directory)
         except OSError as error:
             _fail(path, "listed", error)
+
+
+def _split(path: str) -> tuple[str, str]:
+    directory, name = os.path.split(path)
+    if name in ("", ".", ".."):
+        raise OSError(errno.EINVAL, "it is no name for a file")
+    return directory or "/", name
 
 
 def _read_whole(source: int, sink: int, limit: int) -> None:

@@ -1,0 +1,211 @@
+"""`isolate.Pool`: sandboxes made ahead, each used once and thrown away."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+import warnings
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Self
+
+from isolate.api.run import DEFAULT_BACKEND
+from isolate.api.sandbox import Blueprint, Sandbox
+from isolate.errors import IsolateError, StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Unpack
+
+    from isolate.api.options import Execution, Settings
+    from isolate.api.program import Program
+    from isolate.api.result import Completed
+    from isolate.spec.model import Spec
+
+_COURTESY = 0.003  # seconds in which a short program may end undisturbed, where others are ready
+_AT_ONCE = 2  # threads that make and remove sandboxes; more only make each other slower
+
+
+class Pool:
+    r"""Fresh sandboxes, made ahead and ready to run a program at once.
+
+    Each is handed out once, to one user, and thrown away; another is made in the background. What
+    died while it waited is never handed out. Safe from threads.
+
+    Args:
+        spec: what each sandbox is like; the other arguments override it, as in `isolate.run`.
+        size: how many stand ready.
+        backend, root, options: as of `Sandbox`.
+
+    Raises IsolateError where a sandbox can't be made.
+
+    >>> with Pool(size=2, memory="64M") as pool:
+    ...     pool.run(["echo", "hello"]).stdout
+    ...     with pool.take() as box:
+    ...         box.write("/tmp/in", "some data")
+    ...         box.exec(["wc", "-c", "/tmp/in"]).stdout
+    b'hello\n'
+    b'9 /tmp/in\n'
+    """
+
+    _closed = True  # until the first one stands
+
+    def __init__(
+        self,
+        spec: Spec | None = None,
+        *,
+        size: int,
+        backend: str = DEFAULT_BACKEND,
+        root: str | None = None,
+        **options: Unpack[Settings],
+    ) -> None:
+        if size < 1:
+            raise ValueError(f"a pool of {size} sandboxes can't hand out any")
+        given = options if spec is None else {**options, "spec": spec}
+        self._blueprint = Blueprint(given, backend=backend, root=root)
+        self._size = size
+        self._owner = os.getpid()
+        self._changed = threading.Condition()
+        self._ready = deque([Sandbox.of(self._blueprint)])  # what can't be made is told here
+        self._coming = 0
+        self._failure: IsolateError | None = None
+        self._background = ThreadPoolExecutor(_AT_ONCE, "isolate-pool")
+        self._closed = False
+        with self._changed:
+            self._refill()
+
+    def __len__(self) -> int:
+        """How many stand ready now."""
+        return len(self._ready)
+
+    def take(self) -> Sandbox:
+        """A fresh sandbox, which is the caller's to close; waits until there is one.
+
+        Raises StateError where the pool is closed, IsolateError where no sandbox can be made.
+        """
+        taken = self._take()
+        with self._changed:
+            self._refill()
+        return taken
+
+    def run(self, args: Sequence[str], **how: Unpack[Execution]) -> Completed:
+        """Run one program in a fresh sandbox; arguments, result and errors as of `Sandbox.exec`.
+
+        When the program has ended, what it left running is killed, without waiting for that.
+        """
+        sandbox, program = self.start(args, how)
+        try:
+            with program:
+                return program.wait()
+        finally:
+            self.discard(sandbox)
+
+    def start(self, args: Sequence[str], how: Execution) -> tuple[Sandbox, Program]:
+        """Begin what `run` does; the sandbox is to be discarded when the program has ended."""
+        sandbox = self._take()
+        try:
+            program = sandbox.start(args, how)
+        except BaseException:
+            self.discard(sandbox)
+            raise
+        finally:
+            with self._changed:  # not before: the program is on its way while others are made
+                self._refill()
+        return sandbox, program
+
+    def discard(self, sandbox: Sandbox) -> None:
+        """Throw a used sandbox away, without waiting until all of it is gone."""
+        with self._changed:
+            if not self._closed:
+                self._background.submit(_close, sandbox)
+                return
+        _close(sandbox)
+
+    def _take(self) -> Sandbox:
+        self._check_owner()
+        with self._changed:
+            while True:
+                if self._closed:
+                    raise StateError("the pool is closed", hint="make a new one")
+                while self._ready:
+                    found = self._ready.popleft()
+                    if found.alive:
+                        return found
+                    self._background.submit(_close, found)
+                self._refill()
+                if self._failure is not None:
+                    failure, self._failure = self._failure, None
+                    raise failure
+                self._changed.wait()
+
+    def _check_owner(self) -> None:
+        """Before anything else: in a forked child, another thread may have held the lock."""
+        if self._owner != os.getpid():
+            raise StateError(
+                f"the pool belongs to process {self._owner}, which forked this one",
+                hint="make a pool in the process that uses it",
+            )
+
+    def _refill(self) -> None:
+        """Have made what is missing; call it with the lock held."""
+        while not self._closed and len(self._ready) + self._coming < self._size:
+            self._coming += 1
+            self._background.submit(self._make)
+
+    def _make(self) -> None:
+        made, failure = None, None
+        if self._ready:
+            time.sleep(_COURTESY)
+        try:
+            made = Sandbox.of(self._blueprint)
+        except IsolateError as error:
+            failure = error
+        with self._changed:
+            self._coming -= 1
+            kept = made is not None and not self._closed
+            if made is not None and kept:
+                self._ready.append(made)
+            self._failure = failure
+            self._changed.notify_all()
+        if made is not None and not kept:
+            _close(made)
+
+    def close(self) -> None:
+        """Remove all that stand ready and wait until nothing is left of them, nor of those that
+        were used; idempotent. Sandboxes that were taken are their takers' to close."""
+        if self._owner != os.getpid():
+            self._closed = True
+            return
+        with self._changed:
+            if self._closed:
+                return
+            self._closed = True
+            while self._ready:
+                self._background.submit(_close, self._ready.popleft())
+            self._changed.notify_all()
+        self._background.shutdown()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exception: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._owner == os.getpid():
+            warnings.warn("a pool was not closed", ResourceWarning, stacklevel=1)
+            self._background.shutdown(wait=False)
+        while self._ready:
+            self._ready.popleft().abandon()
+
+
+def _close(sandbox: Sandbox) -> None:
+    """Close it; nobody is there to be told of one that had died already."""
+    try:
+        sandbox.close()
+    except IsolateError:
+        return
