@@ -103,16 +103,18 @@ class Pool:
 
     def start(self, args: Sequence[str], how: Execution) -> tuple[Sandbox, Program]:
         """Begin what `run` does; the sandbox is to be discarded when the program has ended."""
-        sandbox = self._take()
-        try:
-            program = sandbox.start(args, how)
-        except BaseException:
-            self.discard(sandbox)
-            raise
-        finally:
-            with self._changed:  # not before: the program is on its way while others are made
-                self._refill()
-        return sandbox, program
+        while True:
+            sandbox = self._take()
+            try:
+                return sandbox, sandbox.start(args, how)
+            except BaseException:
+                died = not sandbox.alive  # just now: it never took the order, so another may
+                self.discard(sandbox)
+                if not died:
+                    raise
+            finally:
+                with self._changed:  # not before: the program is on its way while others are made
+                    self._refill()
 
     def discard(self, sandbox: Sandbox) -> None:
         """Throw a used sandbox away, without waiting until all of it is gone."""

@@ -16,13 +16,14 @@ from isolate.api.run import CAPTURED, DEFAULT_BACKEND
 from isolate.api.streams import Streams
 from isolate.backend.abilities import Stats
 from isolate.backend.types import ExitStatus
-from isolate.errors import IsolateError, StateError
+from isolate.errors import IsolateError, SpecError, StateError
 from isolate.helper import protocol
-from isolate.helper.client import HELPER, answer
+from isolate.helper.client import HELPER, WorkerKilledError, answer
 from isolate.native import programs
 from isolate.native.child import EXEC
 from isolate.native.failure import from_child
 from isolate.spec.kinds import Size
+from isolate.spec.model import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -164,16 +165,12 @@ class Sandbox:
 
     def start(self, args: Sequence[str], how: Execution) -> Program:
         """Begin what `exec` does, without waiting."""
+        asked = _checked(args, how)
         capture = how.get("capture", True)
         limit = _size(how["max_output"]) if "max_output" in how else self._max_output
         streams = Streams(how.get("stdin", b""), capture=capture)
         try:
-            reply = self._order(
-                [os.fsdecode(word) for word in args],
-                dict(how.get("env", {})),
-                how.get("cwd"),
-                streams.given,
-            )
+            reply = self._order(asked, streams.given)
         except BaseException:
             streams.close()
             raise
@@ -187,21 +184,19 @@ class Sandbox:
             oom_killed=self._oom_killed,
         )
 
-    def _order(
-        self, args: list[str], env: dict[str, str], cwd: str | None, stdio: list[int]
-    ) -> socket.socket:
+    def _order(self, asked: dict[str, Any], stdio: list[int]) -> socket.socket:
         """Have a program started; the socket on which its end is told."""
         if not self._serves:
-            return self._send({"do": "exec", "args": args, "env": env, "cwd": cwd}, stdio)
+            return self._send({"do": "exec", **asked}, stdio)
         return self._exchange(
             lambda answers: programs.send_order(
-                self._orders, programs.Order(args, env, cwd, (answers, *stdio))
+                self._orders, programs.Order(**asked, descriptors=(answers, *stdio))
             )
         )
 
     def _ending(self, reply: socket.socket) -> Ending:
         if not self._serves:
-            told = answer(reply)
+            told = self._answer(reply)
             return told["exit_code"], told["signal"]
         said = programs.receive_answer(reply)
         if said is None:
@@ -259,7 +254,13 @@ class Sandbox:
 
     def _ask(self, request: dict[str, Any], descriptors: Sequence[int] = ()) -> dict[str, Any]:
         with self._send(request, descriptors) as reply:
+            return self._answer(reply)
+
+    def _answer(self, reply: socket.socket) -> dict[str, Any]:
+        try:
             return answer(reply)
+        except WorkerKilledError:
+            raise self._gone() from None
 
     def _send(self, request: dict[str, Any], descriptors: Sequence[int]) -> socket.socket:
         """Send the keeper a request; the socket of its reply."""
@@ -290,18 +291,21 @@ class Sandbox:
         with self._lock:
             if not self._closed and self._why is None:
                 self._why = self._last_words()
-        if self._why is None:
-            return StateError(f"sandbox {self._id} is closed", hint="make a new one")
-        return StateError(f"sandbox {self._id} has ended", hint=self._why)
+        if self._why is not None:
+            return StateError(f"sandbox {self._id} has ended", hint=self._why)
+        how = "is closed" if self._closed else "doesn't answer"
+        return StateError(f"sandbox {self._id} {how}", hint="make a new one")
 
-    def _last_words(self) -> str:
+    def _last_words(self) -> str | None:
         self._control.settimeout(_PATIENCE)
         try:
             return answer(self._control)["why"] or "make a new one"
         except TimeoutError:
-            return "its first process doesn't answer"
+            return None
         except IsolateError as error:
             return error.hint or error.message
+        finally:
+            self._control.settimeout(None)
 
     def _check_owner(self) -> None:
         """Before anything else: in a forked child, another thread may have held the lock."""
@@ -367,6 +371,18 @@ class Sandbox:
         if self._owner == os.getpid():
             warnings.warn(f"sandbox {self._id} was not closed", ResourceWarning, stacklevel=1)
         self.abandon()
+
+
+def _checked(args: Sequence[str], how: Execution) -> dict[str, Any]:
+    """What to execute: `args`, `env` and `cwd`, as a spec would allow it. Raises SpecError."""
+    asked = {
+        "args": [os.fsdecode(word) for word in args],
+        "env": dict(how.get("env", {})),
+        "cwd": how.get("cwd", "/"),
+    }
+    if not Process.build(asked, "process").args:
+        raise SpecError("process.args", "no program is given", hint="name one to exec()")
+    return {**asked, "cwd": how.get("cwd")}
 
 
 def _size(asked: int | str) -> int:

@@ -97,14 +97,21 @@ HELPER = Helper()
 os.register_at_fork(after_in_child=HELPER.leave_to_parent)
 
 
+class WorkerKilledError(IsolateError):
+    """The process that should have answered is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the worker that ran the container was killed",
+            hint="`isolate gc` removes what it may have left",
+        )
+
+
 def answer(reply: socket.socket) -> dict[str, Any]:
     """The result that a worker sends. Raises what it met, as IsolateError."""
     message = protocol.receive(reply)
     if message is None:
-        raise IsolateError(
-            "the worker that ran the container was killed",
-            hint="`isolate gc` removes what it may have left",
-        )
+        raise WorkerKilledError
     document, _descriptors = message
     if "result" in document:
         result: dict[str, Any] = document["result"]

@@ -38,7 +38,10 @@ _WAITING = ("sleep", "2147483647")
 
 
 class Keeper:
-    """One sandbox, from its creation to its deletion."""
+    """One sandbox, from its creation to its deletion.
+
+    Raises UnsupportedError where the backend can't run further programs in a container.
+    """
 
     def __init__(
         self, backend: Backend, spec: Spec, store: Store, id: str, control: socket.socket
@@ -48,6 +51,8 @@ class Keeper:
         self._control = control
         self._serves = isinstance(backend, Serves) and backend.serves(spec)
         self._spec = spec
+        if not isinstance(backend, Executes):
+            raise abilities.refusal(backend, Executes)
         self._container = Container(backend, self._first_program(spec), store, id=id)
         self._root: Root | None = None
         self._children: set[int] = set()
@@ -66,10 +71,9 @@ class Keeper:
         sandbox itself ends; why, where it wasn't the program's doing.
 
         `owner` is a pidfd of that program: a child that it forked may hold its sockets on.
-        `requests` is what the first process takes orders from, where it does.
+        `requests` is what the first process takes orders from, where it does; it is closed here, so
+        that its other end tells when nobody takes orders any more.
         """
-        if not isinstance(self._backend, Executes):
-            raise abilities.refusal(self._backend, Executes)
         signals.block(_CAUGHT)
         arrivals = signals.signalfd(_CAUGHT)
         try:
@@ -94,7 +98,7 @@ class Keeper:
         finally:
             os.close(null)
         if isinstance(self._backend, OpensRoot):  # now: a served one hides itself as it starts
-            self._root = Root(*self._backend.open_root(container.running_handle))
+            self._root = Root(self._backend, container.running_handle)
         container.start()
         if self._spec.limits.timeout is not None:
             self._deadline = time.monotonic() + self._spec.limits.timeout
@@ -212,6 +216,7 @@ class Keeper:
     def _files(self) -> Root:
         if self._root is None:
             raise abilities.refusal(self._backend, OpensRoot)
+        self._root.become_owner()
         return self._root
 
     def _write(self, source: int, *, reply: int, path: str, mode: int) -> dict[str, Any]:

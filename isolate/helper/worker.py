@@ -23,7 +23,9 @@ def _work(document: dict[str, Any], descriptors: list[int], reply: socket.socket
     backend, store = load(document["backend"]), open_store(document["root"])
     spec = Spec.build(document["spec"], "")
     if document["kind"] == "sandbox":
-        return Keeper(backend, spec, store, document["id"], reply).keep(*descriptors)
+        owner, requests = descriptors
+        descriptors.remove(requests)  # the keeper's to close
+        return Keeper(backend, spec, store, document["id"], reply).keep(owner, requests)
     stdin, stdout, stderr = descriptors
     result = run(
         backend,

@@ -15,11 +15,6 @@ if TYPE_CHECKING:
 
     from isolate.native.step import Child
 
-HIGHEST = 4096  # above any descriptor that a launcher has open
-PASSABLE = signals.set_of(
-    *(number for number in range(1, 65) if number not in (signals.SIGKILL, signals.SIGSTOP))
-)
-
 
 def stay(program: int, child: Child, executed: int) -> NoReturn:
     """Be pid 1 until the program ends, then end with its status as a shell would give it.
@@ -32,10 +27,11 @@ def stay(program: int, child: Child, executed: int) -> NoReturn:
     os.read(executed, 1)
     keep_only(child.channel.fileno())
     child.channel.send(first.EXEC)
-    signals.block(PASSABLE)
+    everything = signals.set_of(*(number for number in range(1, 65) if number not in (9, 19)))
+    signals.block(everything)
     # No sigwaitinfo(2): it unblocks what it waits for, and then a look at /proc/1/status from
     # outside says that a signal would have its default action here.
-    arrivals = signals.signalfd(PASSABLE)
+    arrivals = signals.signalfd(everything)
     while True:
         _await(arrivals)
         for number in signals.read_signals(arrivals):
@@ -54,11 +50,14 @@ def _await(descriptor: int) -> None:
     poll.poll()
 
 
-def keep_only(descriptor: int, *, streams: bool = False) -> None:
+def keep_only(*kept: int, streams: bool = False) -> None:
     """Close everything else: the caller's streams must end when the program closes them, unless
     `streams` are wanted."""
-    os.closerange(3 if streams else 0, descriptor)
-    os.closerange(descriptor + 1, HIGHEST)
+    first = 3 if streams else 0
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, 4096)
 
 
 def _pass_on(program: int, number: int) -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 ENDED = b"e"  # with the status of wait(2)
 NO_PROGRAM = b"p"  # with the errno of execve(2)
 NO_DIRECTORY = b"d"  # with the errno of chdir(2)
-REFUSED = b"r"  # with the errno of whatever else went wrong
 
 _ANSWER = struct.Struct("=ci")
 _INLINE = 65536  # bytes of an order that travel in the packet; above it, in a memfd

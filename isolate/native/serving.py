@@ -14,6 +14,7 @@ import os
 import select
 
 from isolate.linux import prctl, signals
+from isolate.linux.spawn import spawn
 from isolate.linux.title import set_title
 from isolate.native import init, programs
 from isolate.native.process_steps import executable, program_env
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 REQUESTS = "process.requests"  # the prepared descriptor of the socket that orders come from
 
-_RESET = [n for n in range(1, 65) if n not in (signals.SIGKILL, signals.SIGSTOP, 32, 33)]
+_CHILD = signals.set_of(signals.SIGCHLD)
 _ROUNDS = 64  # of looks for what a killed program has left; above that it forks too fast
 _PPID, _SESSION = 1, 3  # proc_pid_stat(5), counted from the state
 
@@ -54,20 +55,11 @@ class Serve(Step):
         requests = child.prepared[REQUESTS]
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         child.proc = os.open(".", flags, dir_fd=child.proc)  # ours, whatever is on /proc later
-        _keep_only(requests, child.proc)
+        # The launcher's end of the channel reads as closed: so it learns that we have begun.
+        init.keep_only(requests, child.proc, streams=True)
         server = _Server(requests, child, {**self._env}, self._cwd)
         server.rehearse()
         server.serve()
-
-
-def _keep_only(*kept: int) -> None:
-    """Close all but the standard streams and `kept`; the launcher's end of the channel reads as
-    closed with that, which is how it learns that we have begun."""
-    last = 2
-    for descriptor in sorted(kept):
-        os.closerange(last + 1, descriptor)
-        last = descriptor
-    os.closerange(last + 1, init.HIGHEST)
 
 
 class _Server:
@@ -78,8 +70,9 @@ class _Server:
         self._child = child
         self._env = env
         self._cwd = cwd
-        signals.block(init.PASSABLE)
-        self._arrivals = signals.signalfd(init.PASSABLE)
+        signals.reset_all()  # what is neither caught nor blocked can't reach a pid 1 from inside
+        signals.block(_CHILD)
+        self._arrivals = signals.signalfd(_CHILD)
         self._answers: dict[int, int] = {}  # descriptor of the answer's socket: the program
         self._cancelled: set[int] = set()
         self._poll = select.poll()
@@ -137,19 +130,15 @@ class _Server:
             raise _RefusedError(programs.NO_DIRECTORY, number, cwd) from None
         env = program_env(self._child, {**self._env, **order.env})
         args = tuple(order.args)
-        actions = [(os.POSIX_SPAWN_DUP2, ours, number) for number, ours in enumerate(streams)]
 
-        def spawn(path: str) -> int:
+        def attempt(path: str) -> int:
             os.stat(path)  # a child isn't made in vain for each directory of PATH
-            return os.posix_spawn(
-                path, args, env, file_actions=actions, setsid=True, setsigmask=(), setsigdef=_RESET
-            )
+            return spawn(path, args, env, streams)
 
         try:
-            return executable(args, env, spawn)
-        except (OSError, ValueError) as error:
-            number = getattr(error, "errno", None) or errno.EINVAL
-            raise _RefusedError(programs.NO_PROGRAM, number, args[0] if args else "") from None
+            return executable(args, env, attempt)
+        except OSError as error:
+            raise _RefusedError(programs.NO_PROGRAM, error.errno or 0, args[0]) from None
         finally:
             os.chdir("/")
 

@@ -12,11 +12,15 @@ import os
 import stat
 
 from isolate.errors import StateError
+from isolate.linux import namespaces
 from isolate.linux.resolve import open_in_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
+
+    from isolate.backend.abilities import OpensRoot
+    from isolate.backend.types import Handle
 
 _CHUNK = 1 << 20
 _MODE = 0o1777
@@ -24,19 +28,32 @@ _HINT = "paths are resolved in the container's own root"
 
 
 class Root:
-    """The root directory of a container: an O_PATH descriptor, and who its user 0 is outside."""
+    """The root directory of a running container, and who its user 0 is."""
 
-    __slots__ = ("_descriptor", "_owner")
+    __slots__ = ("_descriptor", "_owner", "_users")
 
-    def __init__(self, descriptor: int, uid: int, gid: int) -> None:
-        self._descriptor = descriptor
-        self._owner = (uid, gid)
+    def __init__(self, backend: OpensRoot, handle: Handle) -> None:
+        """Hold on to it. Raises StateError where the container doesn't run."""
+        self._descriptor, *owner = backend.open_root(handle)
+        self._owner = (owner[0], owner[1])
+        self._users = -1
+        if handle.pid is not None and _has_own_users(handle.pid):
+            self._users = os.open(f"/proc/{handle.pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC)
 
     def close(self) -> None:
         """Let go of it."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        for descriptor in (self._descriptor, self._users):
+            if descriptor >= 0:
+                os.close(descriptor)
+
+    def become_owner(self) -> None:
+        """Be the container's user 0 from now on, for good, where it has users of its own: with
+        rights to all of its files, and to nothing of the host's. Raises OSError."""
+        if self._users >= 0:
+            namespaces.setns(self._users, namespaces.CLONE_NEWUSER)
+            os.setresgid(0, 0, 0)
+            os.setresuid(0, 0, 0)
+            self._owner = (0, 0)
 
     def write(self, path: str, source: int, mode: int) -> None:
         """Make `path` a file with what the descriptor `source` holds; its owner is root inside.
@@ -70,20 +87,21 @@ class Root:
         """Copy the file at `path` to the descriptor `sink`. Raises StateError where it is no
         regular file, has more than `limit` bytes, or changes meanwhile."""
         try:
-            origin = open_in_root(self._descriptor, path, os.O_PATH)
-            try:
-                if not stat.S_ISREG(os.fstat(origin).st_mode):
-                    raise OSError(errno.EINVAL, "it is no regular file")
-                flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-                source = os.open(f"/proc/self/fd/{origin}", flags)
-            finally:
-                os.close(origin)
+            os.close(self._regular(path, os.O_PATH))  # to open a device has effects of its own
+            source = self._regular(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY)
             try:
                 _read_whole(source, sink, limit)
             finally:
                 os.close(source)
         except OSError as error:
             _fail(path, "read", error)
+
+    def _regular(self, path: str, flags: int) -> int:
+        descriptor = open_in_root(self._descriptor, path, flags)
+        if stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return descriptor
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is no regular file")
 
     def names(self, path: str) -> list[str]:
         """The names in a directory, sorted. Raises StateError."""
@@ -95,6 +113,11 @@ class Root:
                 os.close(directory)
         except OSError as error:
             _fail(path, "listed", error)
+
+
+def _has_own_users(pid: int) -> bool:
+    name = namespaces.FILES["users"]
+    return namespaces.identity(pid, name) != namespaces.identity("self", name)
 
 
 def _split(path: str) -> tuple[str, str]:
