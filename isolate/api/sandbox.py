@@ -180,7 +180,7 @@ class Sandbox:
             reply,
             timeout=how.get("timeout"),
             limit=limit if capture else None,
-            ending=self._ending,
+            ending=lambda reply: self._ending(reply, asked),
             oom_killed=self._oom_killed,
         )
 
@@ -194,23 +194,24 @@ class Sandbox:
             )
         )
 
-    def _ending(self, reply: socket.socket) -> Ending:
+    def _ending(self, reply: socket.socket, asked: dict[str, Any]) -> Ending:
         if not self._serves:
             told = self._answer(reply)
             return told["exit_code"], told["signal"]
         said = programs.receive_answer(reply)
         if said is None:
             raise self._gone()
-        kind, number, text = said
+        kind, number = said
         if kind == programs.ENDED:
             status = ExitStatus.from_wait(number)
             return status.code, status.signal
         if kind == programs.NO_DIRECTORY:
             raise StateError(
-                f"the working directory {text} can't be entered: {os.strerror(number)}",
+                f"the working directory {asked['cwd'] or ''} can't be entered: "
+                + os.strerror(number),
                 hint="it must be a directory inside, which the program's user may enter",
             )
-        raise from_child(EXEC, number, os.strerror(number), text)
+        raise from_child(EXEC, number, os.strerror(number), asked["args"][0])
 
     def _oom_killed(self) -> bool | None:
         found: bool | None = self._ask({"do": "usage"})["oom_killed"]

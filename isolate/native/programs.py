@@ -87,24 +87,24 @@ def _numbers(rights: bytes) -> tuple[int, ...]:
     return struct.unpack(f"{len(rights) // 4}i", rights)
 
 
-def send_answer(descriptor: int, kind: bytes, number: int, text: str = "") -> None:
+def send_answer(descriptor: int, kind: bytes, number: int) -> None:
     """Say how it went; a peer that is gone is not an error."""
     peer = _socket.socket(fileno=os.dup(descriptor))
     try:
-        peer.send(_ANSWER.pack(kind, number) + os.fsencode(text)[:4096], _socket.MSG_NOSIGNAL)
+        peer.send(_ANSWER.pack(kind, number), _socket.MSG_NOSIGNAL)
     except OSError:
         return
     finally:
         peer.close()
 
 
-def receive_answer(end: _socket.socket) -> tuple[bytes, int, str] | None:
-    """Kind, number and text; None where the container is gone, or what came is no answer."""
+def receive_answer(end: _socket.socket) -> tuple[bytes, int] | None:
+    """Kind and number; None where the container is gone, or what came is no answer."""
     try:
-        data = end.recv(_ANSWER.size + 4096)
+        data = end.recv(_ANSWER.size + 1)
     except ConnectionResetError:
         return None
-    if len(data) < _ANSWER.size:
+    if len(data) != _ANSWER.size:
         return None
-    kind, number = _ANSWER.unpack_from(data)
-    return kind, number, data[_ANSWER.size :].decode("utf-8", "replace")
+    kind, number = _ANSWER.unpack(data)
+    return (kind, number) if kind in {ENDED, NO_PROGRAM, NO_DIRECTORY} else None

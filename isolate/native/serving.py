@@ -122,12 +122,11 @@ class _Server:
     def _start(self, order: Order, streams: list[int]) -> int:
         """Execute a program; its pid. The child shares our memory, which is as undumpable, until it
         has executed (vfork(2))."""
-        cwd = order.cwd or self._cwd
         try:
-            Workdir(cwd).run(self._child)
+            Workdir(order.cwd or self._cwd).run(self._child)
         except (OSError, StepError) as error:
             number = getattr(error, "errno", None) or errno.EXDEV
-            raise _RefusedError(programs.NO_DIRECTORY, number, cwd) from None
+            raise _RefusedError(programs.NO_DIRECTORY, number) from None
         env = program_env(self._child, {**self._env, **order.env})
         args = tuple(order.args)
 
@@ -138,7 +137,7 @@ class _Server:
         try:
             return executable(args, env, attempt)
         except OSError as error:
-            raise _RefusedError(programs.NO_PROGRAM, error.errno or 0, args[0]) from None
+            raise _RefusedError(programs.NO_PROGRAM, error.errno or 0) from None
         finally:
             os.chdir("/")
 
@@ -181,9 +180,9 @@ class _Server:
 class _RefusedError(Exception):
     """An order that can't be carried out; `answer` says why."""
 
-    def __init__(self, kind: bytes, number: int, text: str) -> None:
+    def __init__(self, kind: bytes, number: int) -> None:
         super().__init__()
-        self.answer = (kind, number, text)
+        self.answer = (kind, number)
 
 
 def _belonging(proc: int, program: int) -> set[int]:

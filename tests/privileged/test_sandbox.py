@@ -158,7 +158,7 @@ def test_nothing_of_ours_is_seen_inside(box: isolate.Sandbox) -> None:
     try:
         script = (
             "ls /proc/self/fd; tr '\\0' ' ' < /proc/1/cmdline; echo; env; cd /proc/1; "
-            "cat environ; cat maps; cat auxv; ls fd > /dev/null; ls cwd/; ls root/"
+            "cat environ; cat maps; cat auxv; ls fd > /dev/null; ls cwd/; ls root/; cat exe"
         )
         seen = sh(box, script)
     finally:
@@ -167,7 +167,7 @@ def test_nothing_of_ours_is_seen_inside(box: isolate.Sandbox) -> None:
     assert lines[:4] == ["0", "1", "2", "3"]  # the last is the listing's own
     assert lines[4].strip() == "init"
     assert sorted(line.split("=")[0] for line in lines[5:]) == ["HOME", "PATH", "PWD", "SHLVL"]
-    assert seen.stderr.count(b"Permission denied") == 6
+    assert seen.stderr.count(b"Permission denied") == 7
 
 
 def test_a_program_is_confined_as_the_container_is(
