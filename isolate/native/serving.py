@@ -55,10 +55,10 @@ class Serve(Step):
         requests = child.prepared[REQUESTS]
         flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
         child.proc = os.open(".", flags, dir_fd=child.proc)  # ours, whatever is on /proc later
-        # The launcher's end of the channel reads as closed: so it learns that we have begun.
-        init.keep_only(requests, child.proc, streams=True)
+        init.keep_only(requests, child.proc, child.channel.fileno(), streams=True)
         server = _Server(requests, child, {**self._env}, self._cwd)
         server.rehearse()
+        child.channel.close()  # so the launcher learns that we stand
         server.serve()
 
 
