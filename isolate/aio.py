@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, Self, TypeVar
 
 from isolate.api import pool, sandbox
+from isolate.api.blueprint import Blueprint
 from isolate.api.run import DEFAULT_BACKEND, Call
 from isolate.errors import StateError
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Pool", "Sandbox", "run"]
 
 _Made = TypeVar("_Made")
+_Closable = TypeVar("_Closable", bound="_Closes")
 _Ended_co = TypeVar("_Ended_co", covariant=True)
 
 _MOST_THREADS = 1024  # programs that run at once
@@ -66,7 +68,34 @@ async def run(
         call.close()
 
 
-class Sandbox:
+class _Later(Generic[_Closable]):
+    """What `async with` makes in its blocking form, and closes."""
+
+    def __init__(self, make: Callable[[], _Closable]) -> None:
+        self._make = make
+        self._made: _Closable | None = None
+
+    @property
+    def blocking(self) -> _Closable:
+        """The same in its blocking form. Raises StateError before `async with`."""
+        if self._made is None:
+            raise StateError("it has not been made", hint="async with ... as name: makes it")
+        return self._made
+
+    async def close(self) -> None:
+        """As in the blocking form; a cancellation doesn't cut it short."""
+        if self._made is not None:
+            await asyncio.shield(_in_thread(self._made.close))
+
+    async def __aenter__(self) -> Self:
+        self._made = await _made(self._make, lambda made: made.close())
+        return self
+
+    async def __aexit__(self, *_exception: object) -> None:
+        await self.close()
+
+
+class Sandbox(_Later[sandbox.Sandbox]):
     """As `isolate.Sandbox`, with its methods awaited. It is made by `async with`."""
 
     def __init__(
@@ -79,16 +108,8 @@ class Sandbox:
         **options: Unpack[Options],
     ) -> None:
         """Raises SpecError; all else is told by `async with`."""
-        blueprint = sandbox.Blueprint(options, backend=backend, timeout=timeout, id=id, root=root)
-        self._make: Callable[[], sandbox.Sandbox] = lambda: sandbox.Sandbox.of(blueprint)
-        self._made: sandbox.Sandbox | None = None
-
-    @property
-    def blocking(self) -> sandbox.Sandbox:
-        """The sandbox in its blocking form, with its `id`, `receipt` and `waived`."""
-        if self._made is None:
-            raise StateError("the sandbox has not been made", hint="async with Sandbox() as box:")
-        return self._made
+        blueprint = Blueprint(options, backend=backend, timeout=timeout, id=id, root=root)
+        super().__init__(lambda: sandbox.Sandbox.of(blueprint))
 
     @property
     def id(self) -> str:
@@ -123,28 +144,15 @@ class Sandbox:
         """As `isolate.Sandbox.stats`."""
         return await _in_thread(self.blocking.stats)
 
-    async def close(self) -> None:
-        """As `isolate.Sandbox.close`; a cancellation doesn't cut it short."""
-        if self._made is not None:
-            await asyncio.shield(_in_thread(self._made.close))
-
-    async def __aenter__(self) -> Self:
-        self._made = await _made(self._make, sandbox.Sandbox.close)
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await self.close()
-
 
 class _Taken(Sandbox):
     """A sandbox out of a pool."""
 
     def __init__(self, take: Callable[[], sandbox.Sandbox]) -> None:
-        self._make = take
-        self._made = None
+        _Later.__init__(self, take)
 
 
-class Pool:
+class Pool(_Later[pool.Pool]):
     """As `isolate.Pool`, with its methods awaited. It is made by `async with`."""
 
     def __init__(
@@ -156,21 +164,15 @@ class Pool:
         root: str | None = None,
         **options: Unpack[Settings],
     ) -> None:
-        self._make = lambda: pool.Pool(spec, size=size, backend=backend, root=root, **options)
-        self._made: pool.Pool | None = None
-
-    def _pool(self) -> pool.Pool:
-        if self._made is None:
-            raise StateError("the pool has not been made", hint="async with Pool(size=2) as pool:")
-        return self._made
+        super().__init__(lambda: pool.Pool(spec, size=size, backend=backend, root=root, **options))
 
     def take(self) -> Sandbox:
         """As `isolate.Pool.take`: `async with pool.take() as box`."""
-        return _Taken(self._pool().take)
+        return _Taken(self.blocking.take)
 
     async def run(self, args: Sequence[str], **how: Unpack[Execution]) -> Completed:
         """As `isolate.Pool.run`. Cancelling it kills the program."""
-        inner = self._pool()
+        inner = self.blocking
         taken, program = await _made(
             lambda: inner.start(args, how), lambda started: inner.discard(started[0])
         )
@@ -180,17 +182,9 @@ class Pool:
             program.close()
             inner.discard(taken)
 
-    async def close(self) -> None:
-        """As `isolate.Pool.close`; a cancellation doesn't cut it short."""
-        if self._made is not None:
-            await asyncio.shield(_in_thread(self._made.close))
 
-    async def __aenter__(self) -> Self:
-        self._made = await _made(self._make, pool.Pool.close)
-        return self
-
-    async def __aexit__(self, *_exception: object) -> None:
-        await self.close()
+class _Closes(Protocol):
+    def close(self) -> None: ...
 
 
 class _Running(Protocol[_Ended_co]):

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import threading
 import time
-import warnings
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
+from isolate.api.blueprint import Blueprint
+from isolate.api.owned import Owned
 from isolate.api.run import DEFAULT_BACKEND
-from isolate.api.sandbox import Blueprint, Sandbox
-from isolate.errors import IsolateError, StateError
+from isolate.api.sandbox import Sandbox
+from isolate.errors import IsolateError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +28,7 @@ _COURTESY = 0.003  # seconds in which a short program may end undisturbed, where
 _AT_ONCE = 2  # threads that make and remove sandboxes; more only make each other slower
 
 
-class Pool:
+class Pool(Owned):
     r"""Fresh sandboxes, made ahead and ready to run a program at once.
 
     Each is handed out once, to one user, and thrown away; another is made in the background. What
@@ -48,8 +49,6 @@ class Pool:
     b'hello\n'
     b'9 /tmp/in\n'
     """
-
-    _closed = True  # until the first one stands
 
     def __init__(
         self,
@@ -128,8 +127,7 @@ class Pool:
         self._check_owner()
         with self._changed:
             while True:
-                if self._closed:
-                    raise StateError("the pool is closed", hint="make a new one")
+                self._check_open()
                 while self._ready:
                     found = self._ready.popleft()
                     if found.alive:
@@ -141,13 +139,8 @@ class Pool:
                     raise failure
                 self._changed.wait()
 
-    def _check_owner(self) -> None:
-        """Before anything else: in a forked child, another thread may have held the lock."""
-        if self._owner != os.getpid():
-            raise StateError(
-                f"the pool belongs to process {self._owner}, which forked this one",
-                hint="make a pool in the process that uses it",
-            )
+    def _called(self) -> str:
+        return "the pool"
 
     def _refill(self) -> None:
         """Have made what is missing; call it with the lock held."""
@@ -176,8 +169,8 @@ class Pool:
     def close(self) -> None:
         """Remove all that stand ready and wait until nothing is left of them, nor of those that
         were used; idempotent. Sandboxes that were taken are their takers' to close."""
-        if self._owner != os.getpid():
-            self._closed = True
+        if not self._is_ours():
+            self.abandon()
             return
         with self._changed:
             if self._closed:
@@ -188,18 +181,10 @@ class Pool:
             self._changed.notify_all()
         self._background.shutdown()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._closed:
-            return
+    def abandon(self) -> None:
+        """Close it without waiting: in a forked child the sandboxes are the parent's."""
         self._closed = True
-        if self._owner == os.getpid():
-            warnings.warn("a pool was not closed", ResourceWarning, stacklevel=1)
+        if self._is_ours():
             self._background.shutdown(wait=False)
         while self._ready:
             self._ready.popleft().abandon()

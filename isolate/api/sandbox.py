@@ -3,66 +3,35 @@
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import threading
-import warnings
 from typing import TYPE_CHECKING, Any, Self
 
-from isolate.api.options import make_spec
-from isolate.api.program import Program
+from isolate.api.blueprint import Blueprint
+from isolate.api.owned import Owned
+from isolate.api.program import Program, checked
 from isolate.api.result import Enforced
-from isolate.api.run import CAPTURED, DEFAULT_BACKEND
+from isolate.api.run import DEFAULT_BACKEND
 from isolate.api.streams import Streams
 from isolate.backend.abilities import Stats
-from isolate.backend.types import ExitStatus
-from isolate.errors import IsolateError, SpecError, StateError
+from isolate.errors import IsolateError, StateError
 from isolate.helper import protocol
 from isolate.helper.client import HELPER, WorkerKilledError, answer
 from isolate.native import programs
-from isolate.native.child import EXEC
-from isolate.native.failure import from_child
-from isolate.spec.kinds import Size
-from isolate.spec.model import Process
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Unpack
 
     from isolate.api.options import Execution, Options
-    from isolate.api.program import Ending
+    from isolate.api.program import Asked
     from isolate.api.result import Completed
 
-_PATIENCE = 10.0  # seconds in which a sandbox that has ended is removed
 LARGEST_FILE = 64 << 20  # bytes that `write` takes, and `read` unless told otherwise
+_PATIENCE = 10.0  # seconds in which a sandbox that has ended is removed
 
 
-class Blueprint:
-    """A checked request for sandboxes, of which any number can be made."""
-
-    def __init__(
-        self,
-        options: Any,
-        *,
-        backend: str = DEFAULT_BACKEND,
-        timeout: float | None = None,
-        id: str | None = None,
-        root: str | None = None,
-    ) -> None:
-        """Raises SpecError."""
-        spec = make_spec([], timeout, options)
-        output = spec.limits.output
-        self.max_output = CAPTURED if output is None else output
-        self.id = id
-        self.document = {
-            "kind": "sandbox",
-            "backend": backend,
-            "spec": spec.to_dict(),
-            "root": root,
-        }
-
-
-class Sandbox:
+class Sandbox(Owned):
     r"""A container that programs are run in, until it is closed; then all of it is gone.
 
     Use it as a context manager. It is safe from threads: each may run programs in it and move
@@ -88,8 +57,6 @@ class Sandbox:
     b'42\n'
     """
 
-    _closed = True  # until it stands
-
     def __init__(
         self,
         *,
@@ -109,7 +76,8 @@ class Sandbox:
         return made
 
     def _make(self, blueprint: Blueprint) -> None:
-        self._id = blueprint.id or f"box-{secrets.token_hex(6)}"
+        request = blueprint.request()
+        self._id: str = request["id"]
         self._max_output = blueprint.max_output
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -117,9 +85,7 @@ class Sandbox:
         self._orders, theirs = protocol.pair()
         owner = os.pidfd_open(self._owner)
         try:
-            self._control = HELPER.request(
-                {**blueprint.document, "id": self._id}, (owner, theirs.fileno())
-            )
+            self._control = HELPER.request(request, (owner, theirs.fileno()))
         except BaseException:
             self._orders.close()
             raise
@@ -129,12 +95,15 @@ class Sandbox:
         try:
             standing = answer(self._control)
         except BaseException:
-            self._let_go()
+            self.abandon()
             raise
         self._serves: bool = standing["serves"]
         self._waived = tuple(standing["waived"])
         self._receipt = tuple(Enforced(**row) for row in standing["receipt"])
         self._closed = False
+
+    def _called(self) -> str:
+        return f"sandbox {self._id}"
 
     @property
     def id(self) -> str:
@@ -165,56 +134,43 @@ class Sandbox:
 
     def start(self, args: Sequence[str], how: Execution) -> Program:
         """Begin what `exec` does, without waiting."""
-        asked = _checked(args, how)
-        capture = how.get("capture", True)
-        limit = _size(how["max_output"]) if "max_output" in how else self._max_output
-        streams = Streams(how.get("stdin", b""), capture=capture)
+        asked = checked(args, how, max_output=self._max_output)
+        streams = Streams(asked.stdin, capture=asked.capture)
         try:
             reply = self._order(asked, streams.given)
         except BaseException:
             streams.close()
             raise
         streams.close_given()
-        return Program(
-            streams,
-            reply,
-            timeout=how.get("timeout"),
-            limit=limit if capture else None,
-            ending=lambda reply: self._ending(reply, asked),
-            oom_killed=self._oom_killed,
-        )
+        return Program(streams, reply, asked, ended=self._ended, oom_killed=self._oom_killed)
 
-    def _order(self, asked: dict[str, Any], stdio: list[int]) -> socket.socket:
+    def _order(self, asked: Asked, stdio: Sequence[int]) -> socket.socket:
         """Have a program started; the socket on which its end is told."""
         if not self._serves:
-            return self._send({"do": "exec", **asked}, stdio)
-        return self._exchange(
-            lambda answers: programs.send_order(
-                self._orders, programs.Order(**asked, descriptors=(answers, *stdio))
-            )
-        )
+            request = {"do": "exec", "args": asked.args, "env": asked.env, "cwd": asked.cwd}
+            return self._send(request, stdio)
 
-    def _ending(self, reply: socket.socket, asked: dict[str, Any]) -> Ending:
+        def send(answers: int) -> None:
+            order = programs.Order(asked.args, asked.env, asked.cwd, (answers, *stdio))
+            programs.send_order(self._orders, order)
+
+        return self._exchange(send)
+
+    def _ended(self, reply: socket.socket, asked: Asked) -> tuple[int | None, int | None]:
+        """Exit code and signal of a program, by the answer that is there."""
         if not self._serves:
             told = self._answer(reply)
             return told["exit_code"], told["signal"]
         said = programs.receive_answer(reply)
         if said is None:
             raise self._gone()
-        kind, number = said
-        if kind == programs.ENDED:
-            status = ExitStatus.from_wait(number)
-            return status.code, status.signal
-        if kind == programs.NO_DIRECTORY:
-            raise StateError(
-                f"the working directory {asked['cwd'] or ''} can't be entered: "
-                + os.strerror(number),
-                hint="it must be a directory inside, which the program's user may enter",
-            )
-        raise from_child(EXEC, number, os.strerror(number), asked["args"][0])
+        return asked.ended(*said)
 
     def _oom_killed(self) -> bool | None:
-        found: bool | None = self._ask({"do": "usage"})["oom_killed"]
+        try:
+            found: bool | None = self._ask({"do": "usage"})["oom_killed"]
+        except IsolateError:
+            return None  # how the program ended is known all the same
         return found
 
     def write(self, path: str, data: bytes | str, *, mode: int = 0o644) -> None:
@@ -288,14 +244,14 @@ class Sandbox:
         return ours
 
     def _gone(self) -> IsolateError:
-        """Why nobody takes or answers requests any more: the keeper's last words."""
+        """Why nobody takes or answers requests any more: the keeper's last words. Raises StateError
+        where that is because it was closed."""
         with self._lock:
-            if not self._closed and self._why is None:
+            self._check_open()
+            if self._why is None:
                 self._why = self._last_words()
-        if self._why is not None:
-            return StateError(f"sandbox {self._id} has ended", hint=self._why)
-        how = "is closed" if self._closed else "doesn't answer"
-        return StateError(f"sandbox {self._id} {how}", hint="make a new one")
+        how = "doesn't answer" if self._why is None else "has ended"
+        return StateError(f"sandbox {self._id} {how}", hint=self._why or "make a new one")
 
     def _last_words(self) -> str | None:
         self._control.settimeout(_PATIENCE)
@@ -308,22 +264,10 @@ class Sandbox:
         finally:
             self._control.settimeout(None)
 
-    def _check_owner(self) -> None:
-        """Before anything else: in a forked child, another thread may have held the lock."""
-        if self._owner != os.getpid():
-            raise StateError(
-                f"sandbox {self._id} belongs to process {self._owner}, which forked this one",
-                hint="make a sandbox in the process that uses it",
-            )
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StateError(f"sandbox {self._id} is closed", hint="make a new one")
-
     @property
     def alive(self) -> bool:
         """Whether it takes programs."""
-        if self._closed or self._owner != os.getpid():
+        if self._closed or not self._is_ours():
             return False
         import select
 
@@ -336,7 +280,7 @@ class Sandbox:
 
         Raises IsolateError where something is left.
         """
-        if self._owner != os.getpid():
+        if not self._is_ours():
             self.abandon()
             return
         with self._lock:
@@ -348,43 +292,10 @@ class Sandbox:
                 self._control.shutdown(socket.SHUT_WR)
                 answer(self._control)
         finally:
-            self._let_go()
+            self.abandon()
 
     def abandon(self) -> None:
-        """Close it without waiting until nothing is left."""
-        self._closed = True
-        self._let_go()
-
-    def _let_go(self) -> None:
         """Close the sockets: the keeper then ends the sandbox, with nobody waiting."""
+        self._closed = True
         self._control.close()
         self._orders.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_exception: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        if self._closed:
-            return
-        if self._owner == os.getpid():
-            warnings.warn(f"sandbox {self._id} was not closed", ResourceWarning, stacklevel=1)
-        self.abandon()
-
-
-def _checked(args: Sequence[str], how: Execution) -> dict[str, Any]:
-    """What to execute: `args`, `env` and `cwd`, as a spec would allow it. Raises SpecError."""
-    asked = {
-        "args": [os.fsdecode(word) for word in args],
-        "env": dict(how.get("env", {})),
-        "cwd": how.get("cwd", "/"),
-    }
-    if not Process.build(asked, "process").args:
-        raise SpecError("process.args", "no program is given", hint="name one to exec()")
-    return {**asked, "cwd": how.get("cwd")}
-
-
-def _size(asked: int | str) -> int:
-    return Size(0).check(asked, "max_output")

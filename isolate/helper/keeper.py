@@ -14,7 +14,7 @@ import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from isolate.backend.abilities import Executes, OpensRoot, Serves
-from isolate.errors import SpecError
+from isolate.errors import ExecError, SpecError
 from isolate.helper import protocol
 from isolate.helper.answering import answer_and_end
 from isolate.linux import prctl, process, signals
@@ -49,10 +49,10 @@ class Keeper:
         self._backend = backend
         self._store = store
         self._control = control
-        self._serves = isinstance(backend, Serves) and backend.serves(spec)
-        self._spec = spec
         if not isinstance(backend, Executes):
             raise abilities.refusal(backend, Executes)
+        self._serves = isinstance(backend, Serves) and backend.serves(spec)
+        self._spec = spec
         self._container = Container(backend, self._first_program(spec), store, id=id)
         self._root: Root | None = None
         self._children: set[int] = set()
@@ -95,11 +95,16 @@ class Keeper:
         null = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         try:
             container.create((null, null, null))
+            if isinstance(self._backend, OpensRoot):  # now: a served one hides itself as it starts
+                self._root = Root(self._backend, container.running_handle)
+            container.start()
+        except ExecError as error:
+            error.hint = (
+                f"a sandbox of backend {self._backend.name} keeps it running: it must be there"
+            )
+            raise
         finally:
             os.close(null)
-        if isinstance(self._backend, OpensRoot):  # now: a served one hides itself as it starts
-            self._root = Root(self._backend, container.running_handle)
-        container.start()
         if self._spec.limits.timeout is not None:
             self._deadline = time.monotonic() + self._spec.limits.timeout
 
@@ -116,9 +121,7 @@ class Keeper:
 
     def _serve(self, owner: int, arrivals: int) -> str | None:
         first = self._open_first_process()
-        poll = select.poll()
-        for descriptor in (owner, first, arrivals, self._control.fileno()):
-            poll.register(descriptor, select.POLLIN)  # poll(2) passes over what is negative
+        poll = _poll(owner, first, arrivals, self._control.fileno())
         while True:
             ready = {descriptor for descriptor, _events in poll.poll(self._patience())}
             if not ready:
@@ -235,3 +238,12 @@ class Keeper:
 
     def _usage(self, *, reply: int) -> dict[str, Any]:
         return {"oom_killed": self._backend.usage(self._container.running_handle).oom_killed}
+
+
+def _poll(*descriptors: int) -> select.poll:
+    """Waits for each of them to be readable, but for what is -1."""
+    made = select.poll()
+    for descriptor in descriptors:
+        if descriptor >= 0:
+            made.register(descriptor, select.POLLIN)
+    return made

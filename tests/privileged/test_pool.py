@@ -171,7 +171,7 @@ def test_a_spec_that_the_arguments_override(options: dict[str, Any]) -> None:
 def test_a_pool_that_nobody_closes(options: dict[str, Any]) -> None:
     references = [isolate.Pool(size=2, **options)]
     until(lambda: len(references[0]) == 2)
-    with pytest.warns(ResourceWarning, match="a pool was not closed"):
+    with pytest.warns(ResourceWarning, match="the pool was not closed"):
         references.clear()
     until(lambda: not containers(open_store(options["root"])))
 

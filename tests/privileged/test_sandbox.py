@@ -402,13 +402,20 @@ def test_a_backend_without_exec_is_refused(tmp_path: Path) -> None:
         Keeper(_Poor(), Spec(), open_store(str(tmp_path)), "x", theirs)
 
 
-def test_what_can_not_be_made(options: dict[str, Any]) -> None:
+def test_what_can_not_be_made(options: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match=r"limits\.memory"):
         isolate.Sandbox(backend="chroot", memory="64M", **options)
     with pytest.raises(isolate.IsolateError, match="no-such-root"):
         isolate.Sandbox(**{**options, "rootfs": "dir:/no-such-root"})
     with pytest.raises(SpecError, match=r"limits\.pids"):
         isolate.Sandbox(pids=-1, **options)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ExecError, match="sleep: not found") as caught:
+        isolate.Sandbox(**{**options, "rootfs": f"dir:{empty}"}, backend="chroot")
+    assert "must be there" in str(caught.value.hint)
+    with isolate.Sandbox(**{**options, "rootfs": f"dir:{empty}"}) as box:
+        assert "dev" in box.listdir()  # where the init is ours, the root may hold nothing
 
 
 def in_loop(main: Callable[[], Any]) -> Any:
