@@ -6,8 +6,11 @@ import asyncio
 import contextlib
 import doctest
 import os
+import random
 import signal
 import threading
+import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -17,6 +20,7 @@ from isolate import aio
 from isolate.api import pool as api_pool
 from isolate.errors import SpecError, StateError, UnsupportedError
 from isolate.helper.client import HELPER
+from isolate.runtime.collect import collect
 from isolate.runtime.inspect import containers
 from isolate.runtime.stores import open_store
 from isolate.spec.model import Spec
@@ -225,3 +229,44 @@ def test_the_examples_of_the_docs() -> None:
     found = doctest.testmod(api_pool)
     HELPER.close()
     assert (found.failed, found.attempted > 0) == (0, True)
+
+
+def _descendants(pid: int) -> list[int]:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return []
+    return [found for child in map(int, children) for found in (child, *_descendants(child))]
+
+
+def test_whatever_is_killed_nobody_gets_a_used_one(options: dict[str, Any]) -> None:
+    """The helper, keepers, first processes, programs, in the midst of whatever they do."""
+    chance, store = random.Random(5), open_store(options["root"])  # noqa: S311 - no secret
+    used: list[isolate.Completed] = []
+    with isolate.Pool(size=2, **options) as pool:
+        done = threading.Event()
+
+        def use() -> None:
+            while not done.is_set():
+                with contextlib.suppress(isolate.IsolateError):
+                    ran = pool.run(TRACE)
+                    if ran.ok and not is_fresh(ran):
+                        used.append(ran)
+
+        threads = [threading.Thread(target=use) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for _ in range(25):
+            time.sleep(chance.random() / 10)
+            process = HELPER._process
+            if process is not None:
+                victim = chance.choice([process.pid, *_descendants(process.pid) * 3])
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(victim, signal.SIGKILL)
+        done.set()
+        for thread in threads:
+            thread.join()
+        until(lambda: _runs(pool))
+    HELPER.close()
+    until(lambda: collect(store).failures == [] and not containers(store))
+    assert used == []
