@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from isolate.spec.model import Spec
 
 _COURTESY = 0.003  # seconds in which a short program may end undisturbed, where others are ready
+_PAUSE = 0.2  # seconds after one could not be made
+_ATTEMPTS = 20  # in a row that fail; then the next who takes one tries again
 _AT_ONCE = 2  # threads that make and remove sandboxes; more only make each other slower
 
 
@@ -68,7 +70,7 @@ class Pool(Owned):
         self._changed = threading.Condition()
         self._ready = deque([Sandbox.of(self._blueprint)])  # what can't be made is told here
         self._coming = 0
-        self._failure: IsolateError | None = None
+        self._failures: list[Exception] = []  # to make one, since one could last be made
         self._background = ThreadPoolExecutor(_AT_ONCE, "isolate-pool")
         self._closed = False
         with self._changed:
@@ -126,6 +128,7 @@ class Pool(Owned):
     def _take(self) -> Sandbox:
         self._check_owner()
         with self._changed:
+            known = [*self._failures]
             while True:
                 self._check_open()
                 while self._ready:
@@ -133,10 +136,9 @@ class Pool(Owned):
                     if found.alive:
                         return found
                     self._background.submit(_close, found)
+                if not self._coming and self._failures and self._failures[-1] not in known:
+                    raise self._failures[-1]
                 self._refill()
-                if self._failure is not None:
-                    failure, self._failure = self._failure, None
-                    raise failure
                 self._changed.wait()
 
     def _called(self) -> str:
@@ -149,22 +151,32 @@ class Pool(Owned):
             self._background.submit(self._make)
 
     def _make(self) -> None:
-        made, failure = None, None
         if self._ready:
             time.sleep(_COURTESY)
         try:
             made = Sandbox.of(self._blueprint)
-        except IsolateError as error:
-            failure = error
+        except Exception as error:  # noqa: BLE001 - whoever waits for one must be told
+            self._failed(error)
+            return
         with self._changed:
             self._coming -= 1
-            kept = made is not None and not self._closed
-            if made is not None and kept:
+            self._failures.clear()
+            kept = not self._closed
+            if kept:
                 self._ready.append(made)
-            self._failure = failure
             self._changed.notify_all()
-        if made is not None and not kept:
+        if not kept:
             _close(made)
+
+    def _failed(self, error: Exception) -> None:
+        """Tell who waits, and try again after a while: its maker may have been killed."""
+        with self._changed:
+            self._coming -= 1
+            self._failures.append(error)
+            self._changed.notify_all()
+            if len(self._failures) <= _ATTEMPTS:
+                self._changed.wait_for(lambda: self._closed, _PAUSE)
+                self._refill()
 
     def close(self) -> None:
         """Remove all that stand ready and wait until nothing is left of them, nor of those that
