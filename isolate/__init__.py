@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from typing import Any
 
     from isolate import aio
-    from isolate.api.result import ProgramError, Result
+    from isolate.api.pool import Pool
+    from isolate.api.result import Completed, ProgramError, Result
     from isolate.api.run import run
+    from isolate.api.sandbox import Sandbox
     from isolate.errors import IsolateError
     from isolate.hookspecs import hookimpl
     from isolate.spec.model import Spec
@@ -20,9 +22,12 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Completed",
     "IsolateError",
+    "Pool",
     "ProgramError",
     "Result",
+    "Sandbox",
     "Spec",
     "__version__",
     "aio",
@@ -31,9 +36,12 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Completed": "isolate.api.result",
     "IsolateError": "isolate.errors",
+    "Pool": "isolate.api.pool",
     "ProgramError": "isolate.api.result",
     "Result": "isolate.api.result",
+    "Sandbox": "isolate.api.sandbox",
     "run": "isolate.api.run",
     "Spec": "isolate.spec.model",
     "hookimpl": "isolate.hookspecs",

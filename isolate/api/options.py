@@ -11,13 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class Options(TypedDict, total=False):
+class Settings(TypedDict, total=False):
     """What a container may be given; each is the spec's field of the same name.
 
-    `spec` is a whole spec that the others override. Sizes are bytes or text as in "256M".
+    Sizes are bytes or text as in "256M".
     """
 
-    spec: Spec
     rootfs: str
     read_only: bool
     hostname: str
@@ -44,6 +43,29 @@ class Options(TypedDict, total=False):
     require: Sequence[str]
     allow_degraded: Sequence[str]
     backend_options: Mapping[str, Mapping[str, Any]]
+
+
+class Options(Settings, total=False):
+    """Settings, and `spec`, a whole spec that they override."""
+
+    spec: Spec
+
+
+class Execution(TypedDict, total=False):
+    """How one program is executed in a sandbox.
+
+    `stdin` is what it reads. `env` comes beside the sandbox's own environment; `cwd` instead of its
+    working directory. After `timeout` seconds the program is killed, with its session and all that
+    descends from it. With `capture` (the default) at most `max_output` bytes of what it writes are
+    collected, one more ends it; else its output goes where this program's goes.
+    """
+
+    stdin: bytes
+    env: Mapping[str, str]
+    cwd: str
+    timeout: float
+    capture: bool
+    max_output: int | str
 
 
 _PLACES = {

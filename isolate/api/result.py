@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from isolate.errors import EXIT_TIMEOUT, IsolateError
 
@@ -11,7 +11,7 @@ from isolate.errors import EXIT_TIMEOUT, IsolateError
 class ProgramError(IsolateError):
     """A program did not end with 0; `result` tells how."""
 
-    def __init__(self, result: Result) -> None:
+    def __init__(self, result: Completed) -> None:
         super().__init__(
             f"the program ended with status {result.exit_status}",
             hint=_last_line(result.stderr) or None,
@@ -36,35 +36,26 @@ class Enforced:
     holds: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
     """How a program ended. What could not be measured is None.
 
     Attributes:
         exit_code: its exit code; None when a signal killed it.
         signal: the signal that killed it.
-        stdout, stderr: what it wrote; empty where it was not captured.
+        timed_out, output_exceeded: which limit ended it, if one did.
+        oom_killed: whether its container's memory limit made the kernel kill in it; for a program
+            that failed in a sandbox, whether it ever did there; None where nobody asked.
         wall_seconds: from its start to its end.
-        waived: features that were missing, and allowed to be.
-        receipt: what was enforced, read back from the kernel.
+        stdout, stderr: what it wrote; empty where it was not captured.
     """
 
-    id: str
-    backend: str
     exit_code: int | None
     signal: int | None
     timed_out: bool
     output_exceeded: bool
     oom_killed: bool | None
     wall_seconds: float
-    cpu_user_seconds: float | None
-    cpu_system_seconds: float | None
-    memory_peak_bytes: int | None
-    pids_peak: int | None
-    io_read_bytes: int | None
-    io_write_bytes: int | None
-    waived: tuple[str, ...]
-    receipt: tuple[Enforced, ...]
     stdout: bytes = b""
     stderr: bytes = b""
 
@@ -80,11 +71,32 @@ class Result:
         """Whether the program ended by itself with 0."""
         return self.exit_status == 0
 
-    def check(self) -> Result:
+    def check(self) -> Self:
         """This result, if the program ended with 0. Raises ProgramError."""
         if not self.ok:
             raise ProgramError(self)
         return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result(Completed):
+    """How the program of a container of its own ended, what it used, and what was enforced.
+
+    Attributes:
+        waived: features that were missing, and allowed to be.
+        receipt: what was enforced, read back from the kernel.
+    """
+
+    id: str
+    backend: str
+    cpu_user_seconds: float | None
+    cpu_system_seconds: float | None
+    memory_peak_bytes: int | None
+    pids_peak: int | None
+    io_read_bytes: int | None
+    io_write_bytes: int | None
+    waived: tuple[str, ...]
+    receipt: tuple[Enforced, ...]
 
 
 def from_json(document: dict[str, Any], stdout: bytes, stderr: bytes) -> Result:

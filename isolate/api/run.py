@@ -6,12 +6,12 @@ import secrets
 from typing import TYPE_CHECKING, Any
 
 from isolate.api.options import make_spec
+from isolate.api.program import Running
 from isolate.api.result import from_json
 from isolate.api.streams import Streams
 from isolate.helper.client import HELPER, answer
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Sequence
     from typing import Unpack
 
@@ -68,8 +68,8 @@ def run(
         return call.wait()
 
 
-class Call:
-    """A running `run`: what both the blocking and the asyncio form wait for."""
+class Call(Running):
+    """A running `run`."""
 
     def __init__(
         self,
@@ -87,33 +87,22 @@ class Call:
             options = {**options, "max_output": CAPTURED}
         spec = make_spec(args, timeout, options)
         document = {
+            "kind": "run",
             "backend": backend,
             "spec": spec.to_dict(),
             "id": id or f"run-{secrets.token_hex(6)}",
             "root": root,
         }
-        self._streams = Streams(stdin, capture=capture)
+        streams = Streams(stdin, capture=capture)
         try:
-            self._reply: socket.socket = HELPER.request(document, self._streams.given)
+            reply = HELPER.request(document, streams.given)
         except BaseException:
-            self._streams.close()
+            streams.close()
             raise
-        self._streams.close_given()
+        streams.close_given()
+        super().__init__(streams, reply)
 
     def wait(self) -> Result:
         """Serve the streams until the answer is there."""
         self._streams.serve(self._reply)
         return from_json(answer(self._reply), *self._streams.collected())
-
-    def cancel(self) -> None:
-        """End the program; `wait` then raises. Safe from other threads."""
-        import socket
-
-        self._reply.shutdown(socket.SHUT_WR)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_exception: object) -> None:
-        self._reply.close()  # before the answer, this ends the program
-        self._streams.close()

@@ -6,6 +6,7 @@ from isolate.backend.abilities import (
     Measures,
     OpensRoot,
     Pauses,
+    Serves,
     Stats,
     Updates,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "PlanStep",
     "Problem",
     "ReceiptRow",
+    "Serves",
     "Stats",
     "Updates",
     "Usage",

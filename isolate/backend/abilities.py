@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping as MappingType
 
     from isolate.backend.types import Handle
-    from isolate.spec.model import Limits, Process
+    from isolate.spec.model import Limits, Process, Spec
 
 _COUNT = Integer(0)
 _SECONDS = Number(0.0, 1e12, "seconds")
@@ -71,6 +71,15 @@ class Executes(ABC):
         Returns a handle that `Backend.wait` and `Backend.kill` of this backend take; the program
         ends with the calling process. Raises ExecError where it can't be executed.
         """
+
+
+class Serves(ABC):
+    """Makes containers without a program of their own, whose first process stays and executes the
+    programs that it is handed over `Context.requests`: confined already, they start at once."""
+
+    @abstractmethod
+    def serves(self, spec: Spec) -> bool:
+        """Whether it can for this spec; where not, programs come by `exec`."""
 
 
 class Pauses(ABC):

@@ -130,6 +130,8 @@ class Context:
             one must, and its streams are then fifos that a later process goes on reading.
         claim_ids: the first of 65536 user and group ids of the host that are the container's own
             until it is deleted; recorded in the journal by itself.
+        requests: for a backend that `Serves`: the socket from which the first process takes the
+            programs to execute (`isolate.native.orders`); -1: the spec's own is executed.
         on_console: takes the master of the program's terminal (a descriptor, owned by the
             callee) where the spec asks for a terminal; called before `start`.
         checkpoint: call it with a step's name at each point where a crash should be survived;
@@ -144,6 +146,7 @@ class Context:
         "id",
         "journal",
         "on_console",
+        "requests",
         "root",
         "stdio",
         "waived",
@@ -160,6 +163,7 @@ class Context:
         stdio: tuple[int, int, int] = (0, 1, 2),
         waived: frozenset[str] = frozenset(),
         attached: bool = True,
+        requests: int = -1,
         on_console: Callable[[int], None] | None = None,
         checkpoint: Callable[[str], None] = lambda _name: None,
     ) -> None:
@@ -171,5 +175,6 @@ class Context:
         self.stdio = stdio
         self.waived = waived
         self.attached = attached
+        self.requests = requests
         self.on_console = on_console
         self.checkpoint = checkpoint

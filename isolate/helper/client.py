@@ -78,6 +78,15 @@ class Helper:
             self._process.wait()
         self._process = None
 
+    def leave_to_parent(self) -> None:
+        """In a forked child: the helper is the parent's, and another thread may have held the
+        lock. The sockets must not stay open here: their end tells the helper that we are gone."""
+        self._lock = threading.Lock()
+        self._process = None
+        if self._requests is not None:
+            self._requests.close()
+            self._requests = None
+
     def close(self) -> None:
         """End the helper; what runs is ended with it when its answer socket is closed."""
         with self._lock:
@@ -85,16 +94,24 @@ class Helper:
 
 
 HELPER = Helper()
+os.register_at_fork(after_in_child=HELPER.leave_to_parent)
+
+
+class WorkerKilledError(IsolateError):
+    """The process that should have answered is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the worker that ran the container was killed",
+            hint="`isolate gc` removes what it may have left",
+        )
 
 
 def answer(reply: socket.socket) -> dict[str, Any]:
     """The result that a worker sends. Raises what it met, as IsolateError."""
     message = protocol.receive(reply)
     if message is None:
-        raise IsolateError(
-            "the worker that ran the container was killed",
-            hint="`isolate gc` removes what it may have left",
-        )
+        raise WorkerKilledError
     document, _descriptors = message
     if "result" in document:
         result: dict[str, Any] = document["result"]

@@ -12,7 +12,7 @@ import os
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
 AT_FDCWD = -100
@@ -76,6 +76,11 @@ _SYSCALLS = {
     "statmount": 457,
     "listmount": 458,
 }
+
+
+def strings(texts: Sequence[bytes]) -> Any:
+    """An array of C strings with NULL at its end, as execve(2) takes them."""
+    return (c_char_p * (len(texts) + 1))(*texts, None)
 
 
 def write_memory(address: int, data: bytes) -> None:

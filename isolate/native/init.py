@@ -50,11 +50,14 @@ def _await(descriptor: int) -> None:
     poll.poll()
 
 
-def keep_only(descriptor: int, *, streams: bool = False) -> None:
+def keep_only(*kept: int, streams: bool = False) -> None:
     """Close everything else: the caller's streams must end when the program closes them, unless
     `streams` are wanted."""
-    os.closerange(3 if streams else 0, descriptor)
-    os.closerange(descriptor + 1, 4096)
+    first = 3 if streams else 0
+    for descriptor in sorted(kept):
+        os.closerange(first, descriptor)
+        first = descriptor + 1
+    os.closerange(first, 4096)
 
 
 def _pass_on(program: int, number: int) -> None:

@@ -12,7 +12,7 @@ from isolate.native.step import Step, StepError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from isolate.native.step import Child
 
@@ -155,20 +155,33 @@ class Exec(Step):
     def run(self, child: Child) -> None:
         if not self._args:
             raise StepError("no program is given")
-        env = {"PATH": DEFAULT_PATH, "HOME": child.home, **self._env}
-        if child.terminal >= 0:
-            env.setdefault("TERM", "xterm")
         signals.reset_all()
-        execute(self._args, env)
+        execute(self._args, program_env(child, self._env))
+
+
+def program_env(child: Child, asked: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program: what is asked, and values for what every program expects."""
+    env = {"PATH": DEFAULT_PATH, "HOME": child.home, **asked}
+    if child.terminal >= 0:
+        env.setdefault("TERM", "xterm")
+    return env
 
 
 def execute(args: tuple[str, ...], env: Mapping[str, str]) -> None:
     """execve(2) of the first file that PATH leads to. Raises OSError with the program's name."""
-    program = args[0]
+    executable(args, env, lambda path: os.execve(path, args, env))
+
+
+def executable(args: tuple[str, ...], env: Mapping[str, str], attempt: Callable[[str], int]) -> int:
+    """What `attempt` returns for the first path of the program at which it raises no OSError.
+
+    Raises OSError with the program's name where it raises for each.
+    """
+    program = args[0] if args else ""
     failure = errno.ENOENT
     for path in _candidates(program, env["PATH"]):
         try:
-            os.execve(path, args, env)
+            return attempt(path)
         except OSError as error:
             # As execvp(3): go on after what isn't there, remember what may not be executed.
             if error.errno not in (errno.ENOENT, errno.ENOTDIR):

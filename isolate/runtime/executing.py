@@ -20,9 +20,16 @@ if TYPE_CHECKING:
 _CAUGHT = signals.set_of(*signals.FORWARDED, signals.SIGWINCH)
 
 
-def execute(entry: Entry, process: Process, stdio: tuple[int, int, int] = (0, 1, 2)) -> ExitStatus:
+def execute(
+    entry: Entry,
+    process: Process,
+    stdio: tuple[int, int, int] = (0, 1, 2),
+    *,
+    cancel_fd: int = -1,
+) -> ExitStatus:
     """Run `process` in a running container to its end, forwarding signals.
 
+    When `cancel_fd` becomes readable or its peer goes away, the program is killed.
     Raises UnsupportedError where the backend can't, StateError where the container doesn't run,
     ExecError where the program can't be executed. Call it from the main thread.
     """
@@ -35,7 +42,9 @@ def execute(entry: Entry, process: Process, stdio: tuple[int, int, int] = (0, 1,
     try:
         context = ExecContext(stdio=streams.given, on_console=streams.take_console)
         running = backend.exec(handle, process, context)
-        foreground = Foreground(backend, running, signal_fd=signal_fd, timeout=None)
+        foreground = Foreground(
+            backend, running, signal_fd=signal_fd, timeout=None, cancel_fd=cancel_fd
+        )
         streams.connect(foreground)
         outcome = foreground.wait()
         _reap(running)

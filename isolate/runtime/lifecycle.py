@@ -43,13 +43,15 @@ class Container:
         """Nothing is made yet. `checkpoint` is called with the name of each step of `create`.
 
         A container that is not `attached` outlives this process and stays until it is deleted;
-        `notes` is what its supervisor wants kept in the record.
+        `notes` is what its supervisor wants kept in the record. `requests` is a socket from which
+        the container takes its programs, where it has none of its own.
         """
         self.backend = backend
         self.spec = spec
         self._store = store
         self._id = id
         self.attached = attached
+        self.requests = -1
         self.notes: dict[str, object] = {}
         self._made_at = time.time()
         self._layers: tuple[str, ...] = ()
@@ -166,6 +168,7 @@ class Container:
             stdio=stdio if isinstance(stdio, tuple) else stdio(self.directory),
             waived=self.waived,
             attached=self.attached,
+            requests=self.requests,
             on_console=on_console,
             checkpoint=self.checkpoint,
         )

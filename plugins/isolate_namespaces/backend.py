@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from isolate.backend.abilities import Serves
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.linux import cgroup, detached
@@ -27,6 +28,7 @@ from isolate.native.backend import (
 from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
+from isolate.native.serving import REQUESTS
 from isolate_namespaces import decide, plan
 
 TYPE_CHECKING = False
@@ -47,7 +49,7 @@ _ALWAYS = frozenset(FEATURES) - {
 _ROOT_ONLY = frozenset({"privileges.privileged", "users.host"})
 
 
-class NamespacesBackend(NativeBackend):
+class NamespacesBackend(NativeBackend, Serves):
     """Mount, pid, network, ipc, uts, user, cgroup and time namespaces; pivot_root; cgroups;
     capabilities; seccomp; no_new_privs. Root inside is not root outside."""
 
@@ -90,6 +92,9 @@ class NamespacesBackend(NativeBackend):
         unsupported = required(spec) - self.capabilities()
         return Plan(steps=tuple(rows), unsupported=tuple(sorted(unsupported)))
 
+    def serves(self, spec: Spec) -> bool:
+        return "pids" in decide.views(spec)  # its first process's end must be everyone's
+
     def create(self, spec: Spec, context: Context) -> Handle:
         chosen_views = decide.views(spec)
         asked = maps.of(spec, context.claim_ids) if "users" in chosen_views else None
@@ -104,6 +109,7 @@ class NamespacesBackend(NativeBackend):
                 single=asked is not None and asked.single,
                 entry=entry,
                 attached=context.attached,
+                serves=context.requests >= 0,
             )
             confinement.save(
                 context.directory,
@@ -119,6 +125,8 @@ class NamespacesBackend(NativeBackend):
             steps = plan.steps(spec, chosen)
             open_binds(steps, prepared)
             prepared[START] = launcher.make_fifo(context.directory)
+            if context.requests >= 0:
+                prepared[REQUESTS] = os.dup(context.requests)
             context.checkpoint("launch")
             launched = launcher.launch(
                 views.clone_flags(chosen_views),
@@ -150,6 +158,7 @@ class NamespacesBackend(NativeBackend):
         single: bool,
         entry: cgroup.Entry | None = None,
         attached: bool = True,
+        serves: bool = False,
     ) -> plan.Choices:
         mask = decide.capability_mask(spec)
         asked = spec.privileges
@@ -171,6 +180,7 @@ class NamespacesBackend(NativeBackend):
             cgroup2=cgroup.discover().mode == "v2",
             cgroup_entry=entry,
             attached=attached,
+            serves=serves,
         )
 
     def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from isolate.linux import mount
 from isolate.linux.names import RLIMITS
 from isolate.native import identity_steps as identity
-from isolate.native import limits, lsm, parts
+from isolate.native import limits, lsm, parts, serving
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
@@ -33,6 +33,7 @@ class Choices:
         "hostname",
         "no_new_privileges",
         "rootless",
+        "serves",
         "single_id",
         "stdio",
         "views",
@@ -54,8 +55,10 @@ class Choices:
         cgroup2: bool,
         cgroup_entry: Entry | None,
         attached: bool = True,
+        serves: bool = False,
     ) -> None:
         self.attached = attached
+        self.serves = serves
         self.views = views
         self.attach_root = attach_root
         self.capabilities = capabilities
@@ -93,9 +96,15 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
         rootfs.Workdir(spec.process.cwd),
         *_rights(spec, chosen),
         process.Barrier(),
-        *([process.Init()] if spec.process.init else []),
-        process.Exec(spec.process.args, spec.process.env),
+        *_first_process(spec, chosen),
     ]
+
+
+def _first_process(spec: Spec, chosen: Choices) -> list[Step]:
+    if chosen.serves:
+        return [serving.Serve(spec.process.env, spec.process.cwd)]
+    init = [process.Init()] if spec.process.init else []
+    return [*init, process.Exec(spec.process.args, spec.process.env)]
 
 
 def _identity_of_namespaces(chosen: Choices) -> list[Step]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from isolate.helper.client import HELPER
 from tests.support import backends, guest, session
 from tests.support.detached import Detached
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.support.command import Isolate
 
@@ -35,3 +37,13 @@ def detached(isolate_cmd: Isolate) -> Iterator[Detached]:
     made = Detached(isolate_cmd)
     yield made
     made.finish()
+
+
+@pytest.fixture
+def options(busybox: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
+    """For the Python API: a small root and a state directory of its own, which the test leaves
+    empty; the helper ends with the test."""
+    state = tmp_path / "state"
+    yield {"rootfs": f"dir:{busybox}", "root": str(state)}
+    HELPER.close()
+    assert not any((state / "containers").iterdir())

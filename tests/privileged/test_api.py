@@ -9,7 +9,7 @@ import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -20,20 +20,7 @@ from isolate.errors import ExecError, SpecError, UnsupportedError
 from isolate.helper.client import HELPER
 from isolate.linux import process
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
 pytestmark = pytest.mark.needs("root", "busybox")
-
-
-@pytest.fixture
-def options(busybox: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
-    """A small root and a state directory of its own; the helper ends with the test."""
-    state = tmp_path / "state"
-    yield {"rootfs": f"dir:{busybox}", "root": str(state)}
-    HELPER.close()
-    assert not any((state / "containers").iterdir())
 
 
 def test_a_result_tells_all(options: dict[str, Any]) -> None:

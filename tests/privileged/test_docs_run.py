@@ -24,13 +24,14 @@ AS_ROOT = [
     "docs/how-to/write-a-spec.md",
     "docs/how-to/choose-limits.md",
     "docs/how-to/clean-up-after-a-crash.md",
+    "docs/how-to/use-from-python.md",
 ]
 ROOTLESS = ["docs/how-to/run-rootless.md"]
 WITH_PIP = ["docs/tutorial/write-a-backend.md"]
 
 
 def _follow(page: str, cmd: Isolate) -> None:
-    """Do what the page says in an empty directory, with `isolate` on the PATH."""
+    """Do what the page says in an empty directory, with `isolate` and `python` on the PATH."""
     directory, programs = cmd.state.parent / "page", cmd.state.parent / "bin"
     for made in (directory, programs):
         made.mkdir(mode=0o755)
@@ -46,9 +47,10 @@ def _follow(page: str, cmd: Isolate) -> None:
 
 
 def _put_command(directory: Path, cmd: Isolate) -> None:
-    command = [cmd.installation.python, "-P", "-m", "isolate"]
-    (directory / "isolate").write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
-    (directory / "isolate").chmod(0o755)
+    python = [cmd.installation.python, "-P"]
+    for name, command in {"isolate": [*python, "-m", "isolate"], "python": python}.items():
+        (directory / name).write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+        (directory / name).chmod(0o755)
 
 
 @pytest.mark.needs("root", "cgroup:memory", "cgroup:pids", "cgroup:cpu", "cgroup:freezer")

@@ -19,7 +19,22 @@ result: isolate.Result = isolate.run(["true"], memory="64M", timeout=5, env={"A"
 text: bytes = result.check().stdout
 code: int | None = result.exit_code
 
+with isolate.Sandbox(memory="64M", backend="jail") as box:
+    done: isolate.Completed = box.exec(["true"], stdin=b"x", timeout=5, cwd="/tmp").check()
+    box.write("/tmp/a", "text", mode=0o755)
+    data: bytes = box.read("/tmp/a", limit=100)
+    names: list[str] = box.listdir()
+    used: int | None = box.stats().memory_bytes
+
+with isolate.Pool(isolate.Spec(), size=2, pids=3) as pool, pool.take() as taken:
+    done = pool.run(["true"], env={"A": "b"})
+    one: isolate.Sandbox = taken
+
 async def later() -> isolate.Result:
+    async with aio.Sandbox(pids=3) as box, aio.Pool(size=2) as pool, pool.take() as taken:
+        done: isolate.Completed = await box.exec(["true"], max_output="1K")
+        data: bytes = await taken.read("/tmp/a")
+        done = await pool.run(["true"], timeout=0.5)
     return await aio.run(["true"], cpus=0.5)
 """
 
@@ -28,6 +43,13 @@ _WRONG = {
     'isolate.run(["true"], memroy="64M")': "call-arg",
     'isolate.run(["true"]).exitcode': "attr-defined",
     'result: str = isolate.run(["true"])': "assignment",
+    'isolate.Sandbox("base")': "call-arg",
+    'isolate.Sandbox().exec(["true"], timout=5)': "call-arg",
+    'isolate.Sandbox().exec(["true"]).receipt': "attr-defined",
+    "isolate.Sandbox().write(1, b'')": "arg-type",
+    "isolate.Pool()": "call-arg",
+    'isolate.aio.Sandbox().exec(["true"]).stdout': "attr-defined",
+    "with isolate.aio.Pool(size=2): pass": "attr-defined",
 }
 
 
