@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isolate.spec.kinds import Boolean, Choice, Items, Text
-from isolate.spec.record import Record, field
+from isolate.spec.record import Record, field, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,6 +27,9 @@ ISOLATED, EXPOSED, VACUOUS, INCONCLUSIVE, ERROR = VERDICTS = (
     "inconclusive",
     "error",
 )
+
+# What fails because too little is left of something says nothing about walls.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EINTR)
 
 SECONDS = 5  # what an attempt may take, unless its probe says otherwise
 
@@ -68,9 +71,11 @@ class Answer:
         errno: of the OSError that it raised.
         signal: what killed it; SIGALRM is its deadline, SIGSYS a system call filter.
         fault: why there is no value, in words; None where there is one.
+        own_kernel: whether another kernel than the host's answered, by its boot id: then nothing
+            that it allows is the host's.
     """
 
-    __slots__ = ("errno", "fault", "signal", "value")
+    __slots__ = ("errno", "fault", "own_kernel", "signal", "value")
 
     def __init__(
         self,
@@ -79,7 +84,9 @@ class Answer:
         errno: int | None = None,
         signal: int | None = None,
         fault: str | None = None,
+        own_kernel: bool = False,
     ) -> None:
+        self.own_kernel = own_kernel
         self.value = value
         self.errno = errno
         self.signal = signal
@@ -87,14 +94,15 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Whether the kernel said no: an error, or a filter that kills."""
-        return self.errno is not None or self.signal == signal.SIGSYS
+        """Whether the kernel said no: an error but of exhaustion, or a filter that kills."""
+        said_no = self.errno is not None and self.errno not in _EXHAUSTED
+        return said_no or self.signal == signal.SIGSYS
 
     def __str__(self) -> str:
         if self.errno is not None:
             name = errno.errorcode.get(self.errno, str(self.errno))
             return f"{name} ({os.strerror(self.errno)})"
-        return self.fault if self.fault is not None else repr(self.value)
+        return shown(self.fault if self.fault is not None else repr(self.value), 160)
 
 
 class Scene:

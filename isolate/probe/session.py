@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from isolate.errors import IsolateError
 from isolate.probe import bundle
+from isolate.probe.inside.kernel import boot_id
 from isolate.probe.model import Answer, Finding, InsideProbe, Outcome, Scene, verdict
 from isolate.probe.subject import Bare
+from isolate.spec.record import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 
     Probes = Mapping[str, type[Probe]]
 
+BOOT_ID = "isolate.probe.inside.kernel:boot_id"
+_WORDS = 600  # characters of evidence: it stands in a cell of a report
 
 class Session:
     """One comparison's probes and their positive control, which is tried once.
@@ -67,10 +71,9 @@ def observe_together(probes: Mapping[str, InsideProbe], scene: Scene) -> dict[st
     found: dict[str, Outcome] = {}
     groups: dict[str, dict[str, Planted]] = {}
     for name, probe in probes.items():
-        try:
-            planted = probe.plant(scene)
-        except (OSError, IsolateError) as error:
-            found[name] = Outcome.failure(f"can't be planted: {error}")
+        planted = _plant(probe, scene)
+        if isinstance(planted, Outcome):
+            found[name] = planted
             continue
         key = json.dumps(planted.overlay, sort_keys=True)
         groups.setdefault(key, {})[name] = planted
@@ -83,6 +86,16 @@ def observe_together(probes: Mapping[str, InsideProbe], scene: Scene) -> dict[st
                 found[name] = answer
             found[name].waived = scene.subject.missing(group[name].overlay)
     return {name: found[name] for name in probes}
+
+
+def _plant(probe: InsideProbe, scene: Scene) -> Planted | Outcome:
+    """What it planted; a host that doesn't allow it says nothing about the isolation."""
+    try:
+        return probe.plant(scene)
+    except (OSError, IsolateError) as error:
+        return Outcome.unclear(f"can't be planted on this host: {error}")
+    except Exception as error:  # noqa: BLE001 - a third party's probe may raise anything
+        return Outcome.failure(f"the probe failed: {type(error).__name__}: {error}")
 
 
 def _guarded(judge: Callable[..., Outcome], *arguments: object) -> Outcome:
@@ -99,12 +112,15 @@ def _try(
     """One container for all of them; their answers, or why there is none."""
     mark = secrets.token_hex(8)
     attempts = [
-        {
-            "call": probe.attempt,
-            "arguments": planted[name].arguments,
-            "seconds": probe.seconds,
-        }
-        for name, probe in probes.items()
+        {"call": BOOT_ID, "arguments": {}, "seconds": 5},
+        *(
+            {
+                "call": probe.attempt,
+                "arguments": planted[name].arguments,
+                "seconds": probe.seconds,
+            }
+            for name, probe in probes.items()
+        ),
     ]
     overlay = next(iter(planted.values())).overlay
     try:
@@ -125,14 +141,17 @@ def _try(
 
 
 def _answers(done: Done, mark: str) -> list[Answer]:
-    """The driver's lines, in the order of the attempts."""
+    """The driver's lines, in the order of the attempts; the first one said which kernel it is."""
     found = []
     for line in done.stdout.splitlines():
         text = line.decode(errors="replace")
         if text.startswith(mark):
             said: dict[str, Any] = json.loads(text.removeprefix(mark))
             found.append(Answer(**said))
-    return found
+    own_kernel = bool(found) and found[0].value not in (None, boot_id())
+    for answer in found:
+        answer.own_kernel = own_kernel
+    return found[1:]
 
 
 def _finding(
@@ -143,8 +162,8 @@ def _finding(
         backend=subject.name,
         verdict=verdict(control, outcome),
         claimed=probe.feature in subject.claims if probe.feature else None,
-        evidence=outcome.evidence,
-        control=control.evidence,
+        evidence=shown(outcome.evidence, _WORDS),
+        control=shown(control.evidence, _WORDS),
         meaning=probe.meaning,
         remedy=probe.remedy,
         feature=probe.feature,

@@ -72,16 +72,25 @@ class Subject(ABC):
         """The features that `overlay` asks for and that it lacks; `command` waives them."""
         return frozenset()
 
+    def layers(self) -> tuple[str, ...]:
+        """The host's directories of which the root is made; none where it is the host's own."""
+        return ()
+
     @contextmanager
     def launch(
         self,
         argv: Sequence[str],
         overlay: Mapping[str, Any] | None = None,
+        *,
+        prefix: Sequence[str] = (),
         **options: Any,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The running command, ended at the latest with the block. `options` are Popen's."""
+        """The running command, ended at the latest with the block.
+
+        `prefix` is a command of the host that executes the rest; `options` are Popen's.
+        """
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = self.command(argv, overlay or {})
+        command = [*prefix, *self.command(argv, overlay or {})]
         with subprocess.Popen(command, **{**streams, **options}) as running:
             try:
                 yield running
@@ -159,6 +168,9 @@ class Contained(Subject):
                 f"the root {self._root} has no Python", hint="compare on --rootfs=base"
             )
         return [found, "-I", "-S"]
+
+    def layers(self) -> tuple[str, ...]:
+        return rootfs.prepare(self._root).layers
 
     def spec(self, argv: Sequence[str], overlay: Mapping[str, Any]) -> dict[str, Any]:
         """The whole document of a container, with the waivers that it needs."""
