@@ -11,13 +11,15 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isolate.spec.kinds import Boolean, Choice, Items, Text
+from isolate.spec.kinds import Boolean, Choice, Integer, Items, Text
+from isolate.spec.kinds import Mapping as MappingKind
 from isolate.spec.record import Record, field, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
+    from isolate.probe.conversation import Inside
     from isolate.probe.subject import Subject
 
 ISOLATED, EXPOSED, VACUOUS, INCONCLUSIVE, ERROR = VERDICTS = (
@@ -41,15 +43,24 @@ class Outcome:
         reached: whether the host was reached, as the host sees it; None where that can't be told.
         evidence: what was tried, what came back, what the host saw; one line or few.
         failed: the harness failed, and nothing is known of the isolation.
+        numbers: what was counted on the way, by its name.
         waived: features that the try needed and the subject lacks.
     """
 
-    __slots__ = ("evidence", "failed", "reached", "waived")
+    __slots__ = ("evidence", "failed", "numbers", "reached", "waived")
 
-    def __init__(self, *, reached: bool | None, evidence: str, failed: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        reached: bool | None,
+        evidence: str,
+        failed: bool = False,
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
         self.reached = reached
         self.evidence = evidence
         self.failed = failed
+        self.numbers = dict(numbers or {})
         self.waived: frozenset[str] = frozenset()
 
     @classmethod
@@ -71,8 +82,8 @@ class Answer:
         errno: of the OSError that it raised.
         signal: what killed it; SIGALRM is its deadline, SIGSYS a system call filter.
         fault: why there is no value, in words; None where there is one.
-        own_kernel: whether another kernel than the host's answered, by its boot id: then nothing
-            that it allows is the host's.
+        own_kernel: whether another kernel than the host's answered: then nothing that it allows
+            is the host's.
     """
 
     __slots__ = ("errno", "fault", "own_kernel", "signal", "value")
@@ -197,6 +208,29 @@ class InsideProbe(Probe):
         return observe_together({"": self}, scene)[""]
 
 
+class LiveProbe(Probe):
+    """A probe that looks from the host at a running container, in which it calls functions.
+
+    Those with the same overlay share a container. Its launcher is a careless one: it runs in
+    `scene.directory`, with a variable CARELESS that holds the token, and with a descriptor of that
+    directory that isn't closed on execution.
+
+    Attributes:
+        overlay: a part of a spec document that the container has besides.
+    """
+
+    overlay: ClassVar[Mapping[str, Any]] = {}
+
+    @abstractmethod
+    def look(self, scene: Scene, inside: Inside) -> Outcome:
+        """Try it, and look from outside."""
+
+    def observe(self, scene: Scene) -> Outcome:
+        from isolate.probe.session import look_together
+
+        return look_together({"": self}, scene)[""]
+
+
 class Finding(Record):
     """A row of the matrix: one probe on one backend."""
 
@@ -219,6 +253,9 @@ class Finding(Record):
     feature: str | None = field(Text(), default=None, doc="the feature that speaks of it")
     waived: tuple[str, ...] = field(
         Items(Text()), default=(), doc="features that the try needed and the backend lacks"
+    )
+    numbers: Mapping[str, int] = field(
+        MappingKind(Text(), Integer(0)), default={}, doc="what was counted on the way, by its name"
     )
 
     @property

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isolate.errors import IsolateError
-from isolate.probe import bundle
-from isolate.probe.inside.kernel import boot_id
-from isolate.probe.model import Answer, Finding, InsideProbe, Outcome, Scene, verdict
+from isolate.probe.conversation import converse
+from isolate.probe.model import Answer, Finding, InsideProbe, LiveProbe, Outcome, Scene, verdict
 from isolate.probe.subject import Bare
 from isolate.spec.record import shown
 
@@ -17,12 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from isolate.probe.model import Planted, Probe
-    from isolate.probe.subject import Done, Subject
+    from isolate.probe.subject import Subject
 
     Probes = Mapping[str, type[Probe]]
 
-BOOT_ID = "isolate.probe.inside.kernel:boot_id"
 _WORDS = 600  # characters of evidence: it stands in a cell of a report
+
 
 class Session:
     """One comparison's probes and their positive control, which is tried once.
@@ -57,10 +55,13 @@ def observe_all(probes: Probes, subject: Subject) -> dict[str, Outcome]:
     """What each probe came to at `subject`, in the order of `probes`."""
     instances = {name: probe() for name, probe in probes.items()}
     together = {name: one for name, one in instances.items() if isinstance(one, InsideProbe)}
+    live = {name: one for name, one in instances.items() if isinstance(one, LiveProbe)}
     with Scene(subject) as scene:
         found = observe_together(together, scene)
+    with Scene(subject) as scene:
+        found |= look_together(live, scene)
     for name, one in instances.items():
-        if name not in together:
+        if name not in found:
             with Scene(subject) as scene:
                 found[name] = _guarded(one.observe, scene)
     return {name: found[name] for name in probes}
@@ -78,13 +79,33 @@ def observe_together(probes: Mapping[str, InsideProbe], scene: Scene) -> dict[st
         key = json.dumps(planted.overlay, sort_keys=True)
         groups.setdefault(key, {})[name] = planted
     for group in groups.values():
-        answers = _try({name: probes[name] for name in group}, group, scene.subject)
+        answers = _try({name: probes[name] for name in group}, group, scene)
         for name, answer in answers.items():
             if isinstance(answer, Answer):
                 found[name] = _guarded(probes[name].confirm, scene, answer)
             else:
                 found[name] = answer
             found[name].waived = scene.subject.missing(group[name].overlay)
+    return {name: found[name] for name in probes}
+
+
+def look_together(probes: Mapping[str, LiveProbe], scene: Scene) -> dict[str, Outcome]:
+    """Look at those with equal needs in one container, or the next where one has ended it."""
+    groups: dict[str, list[str]] = {}
+    for name, probe in probes.items():
+        groups.setdefault(json.dumps(probe.overlay, sort_keys=True), []).append(name)
+    found: dict[str, Outcome] = {}
+    for overlay, names in groups.items():
+        missing = scene.subject.missing(json.loads(overlay))
+        try:
+            while names:
+                with converse(scene, json.loads(overlay), careless=True) as inside:
+                    while names and inside.alive:
+                        name = names.pop(0)
+                        found[name] = _guarded(probes[name].look, scene, inside)
+                        found[name].waived = missing
+        except (OSError, IsolateError) as error:
+            found.update(dict.fromkeys(names, Outcome.failure(str(error))))
     return {name: found[name] for name in probes}
 
 
@@ -107,51 +128,23 @@ def _guarded(judge: Callable[..., Outcome], *arguments: object) -> Outcome:
 
 
 def _try(
-    probes: Mapping[str, InsideProbe], planted: Mapping[str, Planted], subject: Subject
+    probes: Mapping[str, InsideProbe], planted: Mapping[str, Planted], scene: Scene
 ) -> dict[str, Answer | Outcome]:
     """One container for all of them; their answers, or why there is none."""
-    mark = secrets.token_hex(8)
-    attempts = [
-        {"call": BOOT_ID, "arguments": {}, "seconds": 5},
-        *(
-            {
-                "call": probe.attempt,
-                "arguments": planted[name].arguments,
-                "seconds": probe.seconds,
-            }
-            for name, probe in probes.items()
-        ),
-    ]
+    answers: dict[str, Answer | Outcome] = {}
     overlay = next(iter(planted.values())).overlay
     try:
-        done = subject.run(
-            [*subject.python(), "-c", bundle.driver()],
-            overlay,
-            stdin=bundle.plan(attempts, mark),
-            patience=60 + sum(probe.seconds for probe in probes.values()),
-        )
+        with converse(scene, overlay) as inside:
+            for name, probe in probes.items():
+                answers[name] = inside.call(
+                    probe.attempt, seconds=probe.seconds, **planted[name].arguments
+                )
+                if not inside.alive:
+                    answers[name] = Outcome.failure(str(answers[name]))
     except (OSError, IsolateError) as error:
-        return dict.fromkeys(probes, Outcome.failure(str(error)))
-    answers = _answers(done, mark)
-    missing = Outcome.failure(f"no answer from inside: {done.words}")
-    return {
-        name: answers[number] if number < len(answers) else missing
-        for number, name in enumerate(probes)
-    }
-
-
-def _answers(done: Done, mark: str) -> list[Answer]:
-    """The driver's lines, in the order of the attempts; the first one said which kernel it is."""
-    found = []
-    for line in done.stdout.splitlines():
-        text = line.decode(errors="replace")
-        if text.startswith(mark):
-            said: dict[str, Any] = json.loads(text.removeprefix(mark))
-            found.append(Answer(**said))
-    own_kernel = bool(found) and found[0].value not in (None, boot_id())
-    for answer in found:
-        answer.own_kernel = own_kernel
-    return found[1:]
+        failure = Outcome.failure(str(error))
+        return {**dict.fromkeys(probes, failure), **answers}
+    return answers
 
 
 def _finding(
@@ -168,4 +161,5 @@ def _finding(
         remedy=probe.remedy,
         feature=probe.feature,
         waived=tuple(sorted(outcome.waived)),
+        numbers=outcome.numbers,
     )

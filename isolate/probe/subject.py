@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from isolate import rootfs
+from isolate.backend.abilities import Executes
 from isolate.backend.features import required
 from isolate.errors import IsolateError
 from isolate.plugins import load
@@ -43,10 +44,15 @@ class Done:
     @property
     def words(self) -> str:
         """Why it failed, in one line: isolate's own `error:` line where there is one."""
-        lines = self.stderr.decode(errors="replace").splitlines()
-        said = [line for line in lines if line.startswith("error: ")] or lines[-1:]
         ended = "it didn't end in time" if self.status is None else f"exit status {self.status}"
-        return said[0].removeprefix("error: ") if said else ended
+        return error_line(self.stderr) or ended
+
+
+def error_line(stderr: bytes) -> str:
+    """The `error:` line of isolate, or the last one; empty where nothing was said."""
+    lines = stderr.decode(errors="replace").splitlines()
+    said = [line for line in lines if line.startswith("error: ")] or lines[-1:]
+    return said[0].removeprefix("error: ") if said else ""
 
 
 class Subject(ABC):
@@ -65,8 +71,17 @@ class Subject(ABC):
         """The command line that runs Python there, without site and the user's settings."""
 
     @abstractmethod
-    def command(self, argv: Sequence[str], overlay: Mapping[str, Any]) -> list[str]:
-        """The command of the host that runs `argv` there; `overlay` is more of a spec document."""
+    def command(
+        self, argv: Sequence[str], overlay: Mapping[str, Any], name: str | None = None
+    ) -> list[str]:
+        """The command of the host that runs `argv` there, in a container of that name.
+
+        `overlay` is more of a spec document.
+        """
+
+    def further(self, name: str, argv: Sequence[str]) -> list[str] | None:
+        """The command that runs `argv` too in the running container; None where there is none."""
+        return None
 
     def missing(self, overlay: Mapping[str, Any]) -> frozenset[str]:
         """The features that `overlay` asks for and that it lacks; `command` waives them."""
@@ -83,14 +98,15 @@ class Subject(ABC):
         overlay: Mapping[str, Any] | None = None,
         *,
         prefix: Sequence[str] = (),
+        name: str | None = None,
         **options: Any,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The running command, ended at the latest with the block.
+        """The running command, ended at the latest with the block; `name` is the container's.
 
         `prefix` is a command of the host that executes the rest; `options` are Popen's.
         """
         streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        command = [*prefix, *self.command(argv, overlay or {})]
+        command = [*prefix, *self.command(argv, overlay or {}, name)]
         with subprocess.Popen(command, **{**streams, **options}) as running:
             try:
                 yield running
@@ -136,7 +152,12 @@ class Bare(Subject):
     def python(self) -> list[str]:
         return [os.path.realpath(sys.executable), "-I", "-S"]
 
-    def command(self, argv: Sequence[str], overlay: Mapping[str, Any]) -> list[str]:
+    def command(
+        self, argv: Sequence[str], overlay: Mapping[str, Any], name: str | None = None
+    ) -> list[str]:
+        return list(argv)
+
+    def further(self, name: str, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
 
@@ -152,7 +173,7 @@ class Contained(Subject):
     def __init__(self, backend: str, document: Mapping[str, Any], state: str) -> None:
         self.name = backend
         self.document = dict(document)
-        self.state = state
+        self.state = os.path.abspath(state)
         self.claims = load(backend).capabilities()
         self._root = str(self.document.get("root", {}).get("source", "base"))
         self._specs = tempfile.TemporaryDirectory(prefix="isolate-specs-")
@@ -182,11 +203,32 @@ class Contained(Subject):
         merged = merge(merge(self.document, dict(overlay)), {"process": {"args": ["x"]}})
         return required(Spec.build(merged, "spec")) - self.claims
 
-    def command(self, argv: Sequence[str], overlay: Mapping[str, Any]) -> list[str]:
+    def command(
+        self, argv: Sequence[str], overlay: Mapping[str, Any], name: str | None = None
+    ) -> list[str]:
+        return [*self._isolate("run"), *self._chosen(argv, overlay, name)]
+
+    def detached(self, argv: Sequence[str], name: str) -> list[str]:
+        """The command that starts a container and leaves it to its supervisor."""
+        return [*self._isolate("run"), "--detach", *self._chosen(argv, {}, name)]
+
+    def further(self, name: str, argv: Sequence[str]) -> list[str] | None:
+        if not isinstance(load(self.name), Executes):
+            return None
+        return [*self._isolate("exec"), name, "--", *argv]
+
+    def collect(self) -> list[str]:
+        """The command that removes what killed ones left."""
+        return self._isolate("gc")
+
+    def _isolate(self, verb: str) -> list[str]:
+        return [sys.executable, "-P", "-m", "isolate", verb, f"--root={self.state}"]
+
+    def _chosen(
+        self, argv: Sequence[str], overlay: Mapping[str, Any], name: str | None
+    ) -> list[str]:
         file = os.path.join(self._specs.name, f"{secrets.token_hex(8)}.json")
         with open(file, "w", encoding="utf-8") as stream:
             json.dump(self.spec(argv, overlay), stream)
-        return [
-            *(sys.executable, "-P", "-m", "isolate", "run", f"--root={self.state}"),
-            *(f"--backend={self.name}", f"--spec={file}"),
-        ]
+        named = [f"--name={name}"] if name else []
+        return [f"--backend={self.name}", f"--spec={file}", *named]
