@@ -7,7 +7,7 @@ import errno
 import os
 import struct
 
-_RTM_NEWLINK, _RTM_NEWADDR = 16, 20
+_RTM_NEWLINK, _RTM_NEWADDR, _RTM_DELADDR = 16, 20, 21
 _NLM_F_REQUEST, _NLM_F_ACK, _NLM_F_CREATE = 0x1, 0x4, 0x400
 _NLMSG_ERROR = 2
 _NETLINK_ROUTE = 0
@@ -21,18 +21,27 @@ def add_address(interface: str, packed: bytes, prefix: int) -> None:
 
     Raises OSError; that it is there already is no error.
     """
-    family = _socket.AF_INET if len(packed) == 4 else _socket.AF_INET6
-    index = _socket.if_nametoindex(interface)
-    # struct ifaddrmsg; without duplicate address detection it can be used at once.
-    body = struct.pack(
-        "=BBBBI", family, prefix, _IFA_F_NODAD if family != _socket.AF_INET else 0, 0, index
-    )
-    body += _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
     try:
-        _request(_RTM_NEWADDR, body, _NLM_F_CREATE)
+        _request(_RTM_NEWADDR, _address(interface, packed, prefix), _NLM_F_CREATE)
     except OSError as error:
         if error.errno != errno.EEXIST:
             raise
+
+
+def remove_address(interface: str, packed: bytes, prefix: int) -> None:
+    """Take an address away from an interface. Raises OSError, also where it isn't there."""
+    _request(_RTM_DELADDR, _address(interface, packed, prefix), 0)
+
+
+def _address(interface: str, packed: bytes, prefix: int) -> bytes:
+    """struct ifaddrmsg and its attributes; without duplicate address detection it can be used at
+    once."""
+    family = _socket.AF_INET if len(packed) == 4 else _socket.AF_INET6
+    index = _socket.if_nametoindex(interface)
+    body = struct.pack(
+        "=BBBBI", family, prefix, _IFA_F_NODAD if family != _socket.AF_INET else 0, 0, index
+    )
+    return body + _attribute(_IFA_LOCAL, packed) + _attribute(_IFA_ADDRESS, packed)
 
 
 def move_link(interface: str, pid: int) -> None:

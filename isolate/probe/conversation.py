@@ -7,22 +7,23 @@ import json
 import os
 import secrets
 import select
+import subprocess
 import tempfile
 import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING, Any
 
 from isolate.errors import IsolateError
-from isolate.probe import bundle
+from isolate.probe import bundle, outside
 from isolate.probe.inside.kernel import boot_id
 from isolate.probe.model import SECONDS, Answer
 from isolate.probe.subject import error_line
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator, Mapping
 
     from isolate.probe.model import Scene
+    from isolate.probe.subject import Subject
 
 BOOT_ID = "isolate.probe.inside.kernel:boot_id"
 CARELESS = "ISOLATE_PROBE_CARELESS"  # the variable of a careless launcher
@@ -33,20 +34,30 @@ class Inside:
     """A container with the driver in it.
 
     Attributes:
+        subject: where it runs.
         name: the container's id.
         alive: whether it has answered so far.
         own_kernel: whether another kernel than the host's runs it.
     """
 
     def __init__(
-        self, running: subprocess.Popen[bytes], argv: list[str], name: str, errors: IO[bytes]
+        self,
+        subject: Subject,
+        *,
+        argv: list[str],
+        name: str,
+        running: subprocess.Popen[bytes],
+        errors: IO[bytes],
+        launcher: dict[str, Any],
     ) -> None:
         self.name = name
         self.alive = True
         self.own_kernel = False
-        self._running = running
+        self.subject = subject
         self._argv = argv
+        self._running = running
         self._errors = errors
+        self._launcher = launcher
         self._unread = b""
         found = self.call(BOOT_ID, seconds=_START)
         if not self.alive:
@@ -71,9 +82,28 @@ class Inside:
     def processes(self) -> list[int]:
         """The pids on the host of its processes, forked ones too; none where the host has none."""
         line = "\0".join([*self._argv, ""]).encode()
-        return [
-            pid for pid in map(int, filter(str.isdigit, os.listdir("/proc"))) if _runs(pid, line)
-        ]
+        return [pid for pid in outside.pids() if outside.command_line(pid) == line]
+
+    def call_further(self, attempt: str, **arguments: Any) -> Answer | None:
+        """The same in a program executed in the running container besides, by a launcher like its
+        own; None where the subject can't."""
+        command = self.subject.further(self.name, _driver(self.subject))
+        if command is None:
+            return None
+        asked = {"call": attempt, "arguments": arguments, "seconds": SECONDS}
+        mark = secrets.token_hex(8)
+        done = subprocess.run(
+            command,
+            input=bundle.plan([asked], mark),
+            capture_output=True,
+            check=False,
+            timeout=_START,
+            **self._launcher,
+        )
+        for line in done.stdout.splitlines():
+            if line.startswith(mark.encode()):
+                return Answer(**json.loads(line.removeprefix(mark.encode())))
+        return Answer(fault=f"nothing was executed: {error_line(done.stderr)}")
 
     def _ask(self, attempt: str, seconds: int, arguments: dict[str, Any], *, hold: bool) -> Answer:
         mark = secrets.token_hex(8)
@@ -121,6 +151,10 @@ class Inside:
         return error_line(self._errors.read()) or f"exit status {self._running.returncode}"
 
 
+def _driver(subject: Subject) -> list[str]:
+    return [*subject.python(), "-c", bundle.driver()]
+
+
 @contextmanager
 def converse(
     scene: Scene, overlay: Mapping[str, Any] | None = None, *, careless: bool = False
@@ -135,29 +169,25 @@ def converse(
     Raises IsolateError or OSError where it can't be launched.
     """
     mark = secrets.token_hex(8)
-    argv = [*scene.subject.python(), "-c", bundle.driver(), mark]
+    argv = [*_driver(scene.subject), mark]
     with contextlib.ExitStack() as stack:
         errors = stack.enter_context(tempfile.TemporaryFile())
-        options: dict[str, Any] = {"stderr": errors}
+        launcher: dict[str, Any] = {}
         if careless:
             leaked = os.open(scene.directory, os.O_RDONLY | os.O_DIRECTORY)
             stack.callback(os.close, leaked)
-            options["pass_fds"] = [leaked]
-            options["cwd"] = scene.directory
-            options["env"] = {**os.environ, CARELESS: scene.token}
+            launcher["pass_fds"] = [leaked]
+            launcher["cwd"] = scene.directory
+            launcher["env"] = {**os.environ, CARELESS: scene.token}
         name = f"probe-{mark}"
-        running = stack.enter_context(scene.subject.launch(argv, overlay, name=name, **options))
-        yield Inside(running, argv, name, errors)
+        running = stack.enter_context(
+            scene.subject.launch(argv, overlay, name=name, stderr=errors, **launcher)
+        )
+        yield Inside(
+            scene.subject, argv=argv, name=name, running=running, errors=errors, launcher=launcher
+        )
         if running.stdin is not None:
             with contextlib.suppress(OSError):
                 running.stdin.close()
         with contextlib.suppress(Exception):
             running.wait(_START)
-
-
-def _runs(pid: int, line: bytes) -> bool:
-    try:
-        with open(f"/proc/{pid}/cmdline", "rb") as file:
-            return file.read(len(line) + 1) == line
-    except OSError:
-        return False

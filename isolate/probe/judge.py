@@ -10,14 +10,17 @@ if TYPE_CHECKING:
     from isolate.probe.model import Answer, Scene
 
 
-def judged(answer: Answer, tried: str, *, reached: bool, seen: str = "") -> Outcome:
+def judged(
+    answer: Answer, tried: str, *, reached: bool, seen: str = "", told: str | None = None
+) -> Outcome:
     """What an attempt came to, `reached` being what the host sees.
 
     Not reached counts only where the kernel had its say: an attempt that died of anything else (no
     such module inside, no answer in time) tells nothing. What another kernel than the host's
-    allows isn't the host's.
+    allows isn't the host's. `told` are better words for a long answer.
     """
-    evidence = f"{tried}: {answer}{f'; {seen}' if seen else ''}"
+    words = told if told is not None and answer.fault is None else str(answer)
+    evidence = f"{tried}: {words}{f'; {seen}' if seen else ''}"
     if reached and answer.own_kernel:
         return Outcome(reached=False, evidence=f"{evidence}; by a kernel of its own")
     if not reached and answer.fault is not None and not answer.refused:

@@ -11,7 +11,10 @@ if TYPE_CHECKING:
 
 _X86_64 = {
     "add_key": 248,
+    "bpf": 321,
     "chroot": 161,
+    "delete_module": 176,
+    "finit_module": 313,
     "keyctl": 250,
     "mq_open": 240,
     "mq_timedreceive": 243,
@@ -19,6 +22,7 @@ _X86_64 = {
     "mq_unlink": 241,
     "name_to_handle_at": 303,
     "open_by_handle_at": 304,
+    "perf_event_open": 298,
     "process_vm_readv": 310,
     "ptrace": 101,
     "setns": 308,
@@ -26,11 +30,16 @@ _X86_64 = {
     "shmctl": 31,
     "shmget": 29,
     "syslog": 103,
+    "unshare": 272,
+    "userfaultfd": 323,
 }
 # The numbers of every newer architecture (kernel: include/uapi/asm-generic/unistd.h).
 _GENERIC = {
     "add_key": 217,
+    "bpf": 280,
     "chroot": 51,
+    "delete_module": 106,
+    "finit_module": 273,
     "keyctl": 219,
     "mq_open": 180,
     "mq_timedreceive": 183,
@@ -38,6 +47,7 @@ _GENERIC = {
     "mq_unlink": 181,
     "name_to_handle_at": 264,
     "open_by_handle_at": 265,
+    "perf_event_open": 241,
     "process_vm_readv": 270,
     "ptrace": 117,
     "setns": 268,
@@ -45,11 +55,14 @@ _GENERIC = {
     "shmctl": 195,
     "shmget": 194,
     "syslog": 116,
+    "unshare": 97,
+    "userfaultfd": 282,
 }
 _BY_MACHINE = {"x86_64": _X86_64, "aarch64": _GENERIC, "riscv64": _GENERIC}
 # From 424 on they are the same everywhere (kernel: scripts/syscall.tbl).
 _NUMBERS = {
     **_BY_MACHINE.get(os.uname().machine, {}),
+    "io_uring_setup": 425,
     "fsopen": 430,
     "fsconfig": 431,
     "fsmount": 432,

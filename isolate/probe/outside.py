@@ -1,0 +1,86 @@
+"""What the host sees of a container's processes: the witness of probes that look."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import TYPE_CHECKING
+
+from isolate.linux.process import parse_status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def descriptors(pids: Iterable[int]) -> list[str]:
+    """Where their descriptors lead, as proc_pid_fd(5) has it."""
+    return [target for _, target in _links(pids)]
+
+
+def protocols(pids: Iterable[int]) -> list[str]:
+    """The protocols of their sockets by the kernel's names: TCP, RAW, PACKET, AF_VSOCK, ..."""
+    found = []
+    for path, target in _links(pids):
+        if target.startswith("socket:"):
+            with contextlib.suppress(OSError):
+                found.append(os.getxattr(path, "system.sockprotoname").rstrip(b"\0").decode())
+    return sorted(found)
+
+
+def _links(pids: Iterable[int]) -> Iterator[tuple[str, str]]:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{pid}/fd"):
+                path = f"/proc/{pid}/fd/{name}"
+                with contextlib.suppress(OSError):
+                    yield path, os.readlink(path)
+
+
+def owner_of(pids: Iterable[int], word: str) -> int | None:
+    """The owner, as the host sees it, of the open file that has `word` in its path."""
+    for path, target in _links(pids):
+        if word in target:
+            return os.stat(path).st_uid
+    return None
+
+
+def status(pid: int) -> dict[str, str]:
+    """The fields of proc_pid_status(5). Raises OSError."""
+    with open(f"/proc/{pid}/status", errors="replace") as file:
+        return parse_status(file.read())
+
+
+def namespace(pid: int | str, kind: str) -> str | None:
+    """The identity of a process's namespace; None where the process is gone."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/{kind}")
+    except OSError:
+        return None
+
+
+def called(word: str) -> list[int]:
+    """The pids of the processes that have `word` in their command line."""
+    return [pid for pid in pids() if word in command_line(pid).decode(errors="replace")]
+
+
+def pids() -> list[int]:
+    """All processes of the host."""
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def command_line(pid: int, most: int = 65536) -> bytes:
+    """A process's arguments, each ended by NUL; empty where it is gone."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return file.read(most)
+    except OSError:
+        return b""
+
+
+def mounts(pid: int) -> str:
+    """The mount table of a process, proc_pid_mountinfo(5); empty where it is gone."""
+    try:
+        with open(f"/proc/{pid}/mountinfo", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""
