@@ -16,9 +16,11 @@ from isolate.spec.record import Record, field, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Self
+    from typing import Self, TypeVar
 
     from isolate.probe.subject import Subject
+
+    Made = TypeVar("Made")
 
 ISOLATED, EXPOSED, VACUOUS, INCONCLUSIVE, ERROR = VERDICTS = (
     "isolated",
@@ -95,7 +97,7 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether the kernel said no: an error but of exhaustion, or a filter that kills."""
-        said_no = self.errno is not None and self.errno not in _EXHAUSTED
+        said_no = bool(self.errno) and self.errno not in _EXHAUSTED
         return said_no or self.signal == signal.SIGSYS
 
     def __str__(self) -> str:
@@ -118,6 +120,7 @@ class Scene:
         self.subject = subject
         self.token = f"canary-{secrets.token_hex(8)}"
         self._stack = ExitStack()
+        self._made: dict[object, Any] = {}
         # Not below /tmp, of which containers have one of their own: its absence there says nothing.
         self.directory = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="isolate-probe-", dir="/var/tmp")
@@ -126,6 +129,13 @@ class Scene:
     def cleanup(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call `function` at the end, the last first, whatever happens in between."""
         self._stack.callback(function, *arguments)
+
+    def once(self, make: Callable[[Scene], Made]) -> Made:
+        """What `make` makes of this scene, made once for all probes that want it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
     def __enter__(self) -> Self:
         return self

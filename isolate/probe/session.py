@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 from isolate.errors import IsolateError
 from isolate.probe import bundle
 from isolate.probe.inside.kernel import boot_id
-from isolate.probe.model import Answer, Finding, InsideProbe, Outcome, Scene, verdict
+from isolate.probe.model import SECONDS, Answer, Finding, InsideProbe, Outcome, Scene, verdict
 from isolate.probe.subject import Bare
 from isolate.spec.record import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from isolate.probe.model import Planted, Probe
-    from isolate.probe.subject import Done, Subject
+    from isolate.probe.subject import Subject
 
     Probes = Mapping[str, type[Probe]]
 
@@ -110,40 +110,44 @@ def _try(
     probes: Mapping[str, InsideProbe], planted: Mapping[str, Planted], subject: Subject
 ) -> dict[str, Answer | Outcome]:
     """One container for all of them; their answers, or why there is none."""
-    mark = secrets.token_hex(8)
-    attempts = [
-        {"call": BOOT_ID, "arguments": {}, "seconds": 5},
-        *(
-            {
-                "call": probe.attempt,
-                "arguments": planted[name].arguments,
-                "seconds": probe.seconds,
-            }
-            for name, probe in probes.items()
-        ),
-    ]
+    asked, mark = questions(
+        {
+            "call": probe.attempt,
+            "arguments": planted[name].arguments,
+            "seconds": probe.seconds,
+        }
+        for name, probe in probes.items()
+    )
     overlay = next(iter(planted.values())).overlay
     try:
         done = subject.run(
             [*subject.python(), "-c", bundle.driver()],
             overlay,
-            stdin=bundle.plan(attempts, mark),
+            stdin=asked,
             patience=60 + sum(probe.seconds for probe in probes.values()),
         )
     except (OSError, IsolateError) as error:
         return dict.fromkeys(probes, Outcome.failure(str(error)))
-    answers = _answers(done, mark)
+    given = answers(done.stdout, mark)
     missing = Outcome.failure(f"no answer from inside: {done.words}")
     return {
-        name: answers[number] if number < len(answers) else missing
+        name: given[number] if number < len(given) else missing
         for number, name in enumerate(probes)
     }
 
 
-def _answers(done: Done, mark: str) -> list[Answer]:
+def questions(attempts: Iterable[dict[str, Any]]) -> tuple[bytes, str]:
+    """What the driver reads, and the mark of its answers; first of all it is asked which kernel it
+    is on."""
+    mark = secrets.token_hex(8)
+    first = {"call": BOOT_ID, "arguments": {}, "seconds": SECONDS}
+    return bundle.plan([first, *attempts], mark), mark
+
+
+def answers(stdout: bytes, mark: str) -> list[Answer]:
     """The driver's lines, in the order of the attempts; the first one said which kernel it is."""
     found = []
-    for line in done.stdout.splitlines():
+    for line in stdout.splitlines():
         text = line.decode(errors="replace")
         if text.startswith(mark):
             said: dict[str, Any] = json.loads(text.removeprefix(mark))

@@ -54,10 +54,12 @@ class Subject(ABC):
 
     Attributes:
         name: the backend's name; `host` for the bare host.
+        contains: whether it makes a container; False for the bare host.
         claims: the features that it promises here.
     """
 
     name: str
+    contains: bool = True
     claims: frozenset[str] = frozenset()
 
     @abstractmethod
@@ -132,6 +134,7 @@ class Bare(Subject):
     """The host itself: the positive control, and the baseline of what is measured."""
 
     name = HOST
+    contains = False
 
     def python(self) -> list[str]:
         return [os.path.realpath(sys.executable), "-I", "-S"]

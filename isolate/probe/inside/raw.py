@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 _X86_64 = {
     "add_key": 248,
-    "chroot": 161,
+    "ioctl": 16,
     "keyctl": 250,
     "mq_open": 240,
     "mq_timedreceive": 243,
@@ -24,13 +24,14 @@ _X86_64 = {
     "setns": 308,
     "shmat": 30,
     "shmctl": 31,
+    "shmdt": 67,
     "shmget": 29,
     "syslog": 103,
 }
 # The numbers of every newer architecture (kernel: include/uapi/asm-generic/unistd.h).
 _GENERIC = {
     "add_key": 217,
-    "chroot": 51,
+    "ioctl": 29,
     "keyctl": 219,
     "mq_open": 180,
     "mq_timedreceive": 183,
@@ -43,6 +44,7 @@ _GENERIC = {
     "setns": 268,
     "shmat": 196,
     "shmctl": 195,
+    "shmdt": 197,
     "shmget": 194,
     "syslog": 116,
 }
@@ -96,7 +98,8 @@ def call(name: str, *arguments: object) -> int:
 def read_into(name: str, size: int, arguments: Callable[[object], tuple[object, ...]]) -> bytes:
     """What a system call writes to a buffer of `size` bytes; it returns how many."""
     buffer = ctypes.create_string_buffer(size)
-    return buffer.raw[: call(name, *arguments(buffer))]
+    count = call(name, *arguments(buffer))
+    return buffer.raw[:count]
 
 
 def filesystem_of(path: str | int) -> int:
@@ -115,11 +118,17 @@ def is_kernel_file(path: str) -> bool:
     return filesystem_of(path) in _OF_KERNEL
 
 
-def detached_mount(filesystem: str) -> int:
-    """The descriptor of a mount that is attached nowhere, and gone when it is closed."""
+def list_detached(filesystem: str) -> list[str]:
+    """The entries of a file system, by a mount that is attached nowhere and gone at once."""
     context = call("fsopen", filesystem.encode() + b"\0", 0)
     try:
         call("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0)
-        return call("fsmount", context, 0, 0)
+        mounted = call("fsmount", context, 0, 0)
     finally:
         os.close(context)
+    opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mounted)
+    os.close(mounted)
+    try:
+        return os.listdir(opened)
+    finally:
+        os.close(opened)
