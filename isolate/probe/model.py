@@ -201,6 +201,10 @@ class InsideProbe(Probe):
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
         """Judge by what the host sees; `answer` is what came back from inside."""
 
+    def unanswered(self, scene: Scene, failure: Outcome) -> Outcome:
+        """Judge that there is no answer, where a container that isn't made is one."""
+        return failure
+
     def observe(self, scene: Scene) -> Outcome:
         from isolate.probe.session import observe_together
 

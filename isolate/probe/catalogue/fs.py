@@ -137,9 +137,22 @@ class SymlinkTarget(InsideProbe):
         without = _no_volume(scene)
         if without is not None:
             return without
+        made, seen = self._look(scene)
+        return judged(answer, "mount through a link", reached=made, seen=seen)
+
+    def unanswered(self, scene: Scene, failure: Outcome) -> Outcome:
+        """A runtime that refuses such a target is right, if it makes a container without it."""
+        made, seen = self._look(scene)
+        plain = {"mounts": [volume(f"{scene.directory}/way")]}
+        ordinary = scene.subject.run([*scene.subject.python(), "-c", ""], plain)
+        if not made and ordinary.status != 0:
+            return failure
+        return Outcome(reached=made, evidence=f"mount through a link: {failure.evidence}; {seen}")
+
+    def _look(self, scene: Scene) -> tuple[bool, str]:
+        """Whether something was made in the host's directory."""
         made = os.listdir(f"{scene.directory}/victim")
-        seen = f"in the host's directory: {', '.join(made) or 'nothing'}"
-        return judged(answer, "mount through a link", reached=bool(made), seen=seen)
+        return bool(made), f"in the host's directory: {', '.join(made) or 'nothing'}"
 
 
 class SuidVolume(InsideProbe):
