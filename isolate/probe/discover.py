@@ -19,17 +19,26 @@ if TYPE_CHECKING:
 
     from isolate.plugins.registry import Registration
 
+_WORDS = 300  # characters of a line
 _ID = re.compile(r"[a-z0-9_-]+\.[a-z0-9_.-]+")
 
 
 class Found:
-    """A probe that can be used: its class, and the line that lists have of it."""
+    """A probe that can be used.
 
-    __slots__ = ("probe", "summary")
+    Attributes:
+        probe: its class.
+        summary: the line that lists have of it.
+        attempt: what it does, in the first paragraph of its class's docstring.
+    """
+
+    __slots__ = ("attempt", "probe", "summary")
 
     def __init__(self, probe: type[Probe], summary: str) -> None:
         self.probe = probe
-        self.summary = summary
+        self.summary = shown(summary, _WORDS)
+        paragraph = (probe.__doc__ or "").strip().partition("\n\n")[0]
+        self.attempt = shown(" ".join(paragraph.split()), _WORDS)
 
 
 def discover(warn: Callable[[str], None] = warn) -> dict[str, Found]:

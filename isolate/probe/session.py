@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BOOT_ID = "isolate.probe.inside.kernel:boot_id"
 _WORDS = 600  # characters of evidence: it stands in a cell of a report
 
+
 class Session:
     """One comparison's probes and their positive control, which is tried once.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -33,11 +34,13 @@ class Canary:
 
     def __init__(self, scene: Scene) -> None:
         command = [sys.executable, "-I", "-S", "-c", _PROGRAM, scene.token]
-        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        reader, writer = os.pipe()
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=writer)
         scene.cleanup(self._end)
+        os.close(writer)
         self.pid = self._process.pid
-        assert self._process.stdout is not None
-        self.address = int(self._process.stdout.readline())
+        with open(reader, encoding="ascii") as said:
+            self.address = int(said.readline())
 
     def signalled(self) -> bool:
         """Whether the signal has come to it."""

@@ -37,7 +37,7 @@ class Disk(InsideProbe):
 
 
 def _disks() -> list[tuple[int, int]]:
-    """The numbers of the block devices, but of drives that spin up; of many alike only the first."""
+    """The numbers of the block devices, of many alike the first; not of drives that spin up."""
     found: dict[int, tuple[int, int]] = {}
     for path in sorted(Path("/sys/block").glob("*")):
         major, _, minor = (path / "dev").read_text(encoding="ascii").strip().partition(":")
@@ -115,10 +115,11 @@ class Tiocsti(Probe):
         argv = [*scene.subject.python(), "-c", bundle.driver()]
         prefix = [sys.executable, "-I", "-S", "-c", _IN_SESSION]
         with scene.subject.launch(argv, prefix=prefix, stdout=terminal) as running:
-            with contextlib.suppress(subprocess.TimeoutExpired):
+            try:
                 _, said = running.communicate(asked, _PATIENCE)
-                return said.decode(errors="replace")[-300:]
-        return "it didn't end in time"
+            except subprocess.TimeoutExpired:
+                return "it didn't end in time"
+            return said.decode(errors="replace")[-300:]
 
 
 def _waiting(descriptor: int) -> bytes:

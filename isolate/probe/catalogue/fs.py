@@ -240,9 +240,7 @@ def _entries(directory: str) -> list[os.DirEntry[str]]:
 def _some_file(scene: Scene, directory: str) -> str:
     if directory.startswith(scene.directory):
         Path(directory, "existing").write_text("x", encoding="ascii")
-    return next(
-        entry.name for entry in _entries(directory) if entry.is_file(follow_symlinks=False)
-    )
+    return next(entry.name for entry in _entries(directory) if entry.is_file(follow_symlinks=False))
 
 
 def _remove(path: str) -> None:

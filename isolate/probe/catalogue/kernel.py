@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isolate.probe.inside import ipc, kernel
 from isolate.probe.judge import found_token, judged
@@ -26,7 +26,7 @@ class _Kernel(InsideProbe):
 
     feature = "kernel.separate"
     tried: ClassVar[str]
-    planted: ClassVar[dict[str, object]] = {}
+    planted: ClassVar[dict[str, Any]] = {}
 
     def plant(self, scene: Scene) -> Planted:
         return Planted(**self.planted)
@@ -42,7 +42,7 @@ class CorePattern(_Kernel):
     remedy = f"{_USERNS} and /proc/sys read-only (--privileged turns both off)."
     attempt = f"{_KERNEL}:write_back"
     tried = "write /proc/sys/kernel/core_pattern back"
-    planted: ClassVar[dict[str, object]] = {"path": "/proc/sys/kernel/core_pattern"}
+    planted: ClassVar[dict[str, Any]] = {"path": "/proc/sys/kernel/core_pattern"}
 
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
         known = kernel.read_text("/proc/sys/kernel/core_pattern")
@@ -58,9 +58,7 @@ class Sysrq(_Kernel):
     remedy = f"{_USERNS}, /proc/sys and /proc/sysrq-trigger read-only."
     attempt = f"{_KERNEL}:open_for_writing"
     tried = "open sysrq for writing"
-    planted: ClassVar[dict[str, object]] = {
-        "paths": ["/proc/sysrq-trigger", "/proc/sys/kernel/sysrq"]
-    }
+    planted: ClassVar[dict[str, Any]] = {"paths": ["/proc/sysrq-trigger", "/proc/sys/kernel/sysrq"]}
 
 
 class Helpers(_Kernel):
@@ -70,7 +68,7 @@ class Helpers(_Kernel):
     remedy = f"{_USERNS}, /proc/sys and /sys read-only."
     attempt = f"{_KERNEL}:open_for_writing"
     tried = "open modprobe, poweroff_cmd, uevent_helper, binfmt_misc for writing"
-    planted: ClassVar[dict[str, object]] = {
+    planted: ClassVar[dict[str, Any]] = {
         "paths": [
             "/proc/sys/kernel/modprobe",
             "/proc/sys/kernel/poweroff_cmd",
@@ -97,7 +95,7 @@ class Memory(_Kernel):
     remedy = f"{_USERNS}, mask /proc/kcore, and give it no /dev/mem."
     attempt = f"{_KERNEL}:read_memory"
     tried = "read a byte of /proc/kcore, /dev/mem"
-    planted: ClassVar[dict[str, object]] = {"paths": ["/proc/kcore", "/dev/mem", "/dev/kmem"]}
+    planted: ClassVar[dict[str, Any]] = {"paths": ["/proc/kcore", "/dev/mem", "/dev/kmem"]}
 
 
 class Log(_Kernel):
@@ -152,7 +150,7 @@ class Debugfs(_Kernel):
     remedy = f"{_USERNS}, drop CAP_SYS_ADMIN, mask /sys/kernel/debug and /sys/firmware."
     attempt = f"{_KERNEL}:listings"
     tried = "list debugfs, tracefs, efivarfs, or mount them"
-    planted: ClassVar[dict[str, object]] = {
+    planted: ClassVar[dict[str, Any]] = {
         "filesystems": {
             "debugfs": "/sys/kernel/debug",
             "tracefs": "/sys/kernel/tracing",

@@ -8,8 +8,13 @@ import fcntl
 import os
 import stat
 import tempfile
+from functools import partial
+from typing import TYPE_CHECKING
 
 from isolate.probe.inside import raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 _PLACES = ("/tmp", "/dev", "/run", "/var/tmp", "/", ".")  # noqa: S108 - wherever a node can be made
 _TIOCSTI = 0x5412
@@ -47,33 +52,45 @@ def _nodes() -> dict[tuple[int, int], str]:
 
 
 def _open(kind: int, number: int, present: dict[tuple[int, int], str], place: str) -> None:
-    refusal: OSError | None = None
-    if (kind, number) in present:
+    """By the node that there is; by one in memory of our own, as an administrator can mount it; by
+    one in any directory."""
+    ways: list[Callable[[], None]] = [
+        lambda: _look(present[kind, number]),
+        lambda: _look_in_memory(kind, number),
+        *(partial(_look_below, kind, number, where) for where in (place, *_PLACES)),
+    ]
+    refusal = OSError(errno.ENOENT, "no place for a node")
+    for way in ways:
         try:
-            os.close(os.open(present[kind, number], _FLAGS))
+            way()
+        except KeyError:
+            continue
         except OSError as error:
-            refusal = error
+            # What the kernel refuses says more than a directory that isn't there.
+            refusal = refusal if error.errno == errno.ENOENT else error
         else:
             return
-    for where in (place, *_PLACES):
-        try:
-            _make_and_open(kind, number, where)
-        except OSError as error:
-            # That a node is refused says more than that a directory isn't there.
-            refusal = error if refusal is None or error.errno == errno.EPERM else refusal
-        else:
-            return
-    raise refusal or OSError(errno.ENOENT, "no place for a node")
+    raise refusal
 
 
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
+def _look(path: str, directory: int | None = None) -> None:
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY
+    os.close(os.open(path, flags, dir_fd=directory))
 
 
-def _make_and_open(kind: int, number: int, where: str) -> None:
+def _look_in_memory(kind: int, number: int) -> None:
+    directory = raw.open_detached("tmpfs")
+    try:
+        os.mknod("node", kind | 0o600, number, dir_fd=directory)
+        _look("node", directory)
+    finally:
+        os.close(directory)
+
+
+def _look_below(kind: int, number: int, where: str) -> None:
     with tempfile.TemporaryDirectory(dir=where, prefix="isolate-node-") as directory:
-        path = f"{directory}/node"
-        os.mknod(path, kind | 0o600, number)
-        os.close(os.open(path, _FLAGS))
+        os.mknod(f"{directory}/node", kind | 0o600, number)
+        _look(f"{directory}/node")
 
 
 def type_into_terminal(text: str) -> list[str]:
@@ -91,8 +108,8 @@ def type_into_terminal(text: str) -> list[str]:
                 continue
             _type(descriptor, text)
             done.append(terminal)
-        except OSError as error:
-            refusal = error
+        except OSError as error:  # what is refused says more than what isn't there
+            refusal = refusal if error.errno in (errno.ENOENT, errno.ENXIO) else error
     if not done:
         raise refusal
     return done

@@ -42,7 +42,9 @@ def read_segment(key: int) -> str:
 class _Attributes(ctypes.Structure):
     """struct mq_attr (mq_getattr(3))."""
 
-    _fields_ = [(name, ctypes.c_long) for name in "flags maxmsg msgsize curmsgs r1 r2 r3 r4".split()]
+    _fields_ = [
+        (name, ctypes.c_long) for name in "flags maxmsg msgsize curmsgs r1 r2 r3 r4".split()
+    ]
 
 
 def make_queue(name: str, text: str) -> None:
@@ -83,8 +85,7 @@ def _receive(name: str) -> str:
 
 def send_abstract(name: str) -> str:
     """Send a datagram to an abstract socket (unix(7))."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-        sender.setblocking(False)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
         sender.sendto(b"from inside", b"\0" + name.encode())
     return "sent"
 

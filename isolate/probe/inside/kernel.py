@@ -148,4 +148,8 @@ def _entries(name: str, place: str) -> int:
             return len(os.listdir(place))
     except OSError:
         pass  # not there, then perhaps by a mount
-    return len(raw.list_detached(name))
+    opened = raw.open_detached(name)
+    try:
+        return len(os.listdir(opened))
+    finally:
+        os.close(opened)

@@ -118,17 +118,15 @@ def is_kernel_file(path: str) -> bool:
     return filesystem_of(path) in _OF_KERNEL
 
 
-def list_detached(filesystem: str) -> list[str]:
-    """The entries of a file system, by a mount that is attached nowhere and gone at once."""
+def open_detached(filesystem: str) -> int:
+    """The root directory of a mount that is attached nowhere, and gone when it is closed."""
     context = call("fsopen", filesystem.encode() + b"\0", 0)
     try:
         call("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0)
         mounted = call("fsmount", context, 0, 0)
     finally:
         os.close(context)
-    opened = os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mounted)
-    os.close(mounted)
     try:
-        return os.listdir(opened)
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mounted)
     finally:
-        os.close(opened)
+        os.close(mounted)
