@@ -100,9 +100,8 @@ class Inside:
             timeout=_START,
             **self._launcher,
         )
-        for line in done.stdout.splitlines():
-            if line.startswith(mark.encode()):
-                return Answer(**json.loads(line.removeprefix(mark.encode())))
+        for answer in answers(done.stdout, mark):
+            return answer
         return Answer(fault=f"nothing was executed: {error_line(done.stderr)}")
 
     def _ask(self, attempt: str, seconds: int, arguments: dict[str, Any], *, hold: bool) -> Answer:
@@ -149,6 +148,13 @@ class Inside:
             self._running.wait(2)
         self._errors.seek(0)
         return error_line(self._errors.read()) or f"exit status {self._running.returncode}"
+
+
+def answers(stdout: bytes, mark: str) -> list[Answer]:
+    """What the driver has written, in the order of the attempts."""
+    lines = stdout.decode(errors="replace").splitlines()
+    said = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
+    return [Answer(**json.loads(line)) for line in said]
 
 
 def _driver(subject: Subject) -> list[str]:

@@ -17,10 +17,12 @@ from isolate.spec.record import Record, field, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Self
+    from typing import Self, TypeVar
 
     from isolate.probe.conversation import Inside
     from isolate.probe.subject import Subject
+
+    Made = TypeVar("Made")
 
 ISOLATED, EXPOSED, VACUOUS, INCONCLUSIVE, ERROR = VERDICTS = (
     "isolated",
@@ -106,7 +108,7 @@ class Answer:
     @property
     def refused(self) -> bool:
         """Whether the kernel said no: an error but of exhaustion, or a filter that kills."""
-        said_no = self.errno is not None and self.errno not in _EXHAUSTED
+        said_no = bool(self.errno) and self.errno not in _EXHAUSTED
         return said_no or self.signal == signal.SIGSYS
 
     def __str__(self) -> str:
@@ -129,6 +131,7 @@ class Scene:
         self.subject = subject
         self.token = f"canary-{secrets.token_hex(8)}"
         self._stack = ExitStack()
+        self._made: dict[object, Any] = {}
         # Not below /tmp, of which containers have one of their own: its absence there says nothing.
         self.directory = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="isolate-probe-", dir="/var/tmp")
@@ -137,6 +140,13 @@ class Scene:
     def cleanup(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call `function` at the end, the last first, whatever happens in between."""
         self._stack.callback(function, *arguments)
+
+    def once(self, make: Callable[[Scene], Made]) -> Made:
+        """What `make` makes of this scene, made once for all probes that want it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
     def __enter__(self) -> Self:
         return self
@@ -201,6 +211,10 @@ class InsideProbe(Probe):
     @abstractmethod
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
         """Judge by what the host sees; `answer` is what came back from inside."""
+
+    def unanswered(self, scene: Scene, failure: Outcome) -> Outcome:
+        """Judge that there is no answer, where a container that isn't made is one."""
+        return failure
 
     def observe(self, scene: Scene) -> Outcome:
         from isolate.probe.session import observe_together

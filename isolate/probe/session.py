@@ -84,7 +84,7 @@ def observe_together(probes: Mapping[str, InsideProbe], scene: Scene) -> dict[st
             if isinstance(answer, Answer):
                 found[name] = _guarded(probes[name].confirm, scene, answer)
             else:
-                found[name] = answer
+                found[name] = _guarded(probes[name].unanswered, scene, answer)
             found[name].waived = scene.subject.missing(group[name].overlay)
     return {name: found[name] for name in probes}
 

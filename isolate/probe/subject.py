@@ -22,8 +22,10 @@ from isolate.backend.abilities import Executes
 from isolate.backend.features import required
 from isolate.errors import IsolateError
 from isolate.plugins import load
+from isolate.probe import guest
+from isolate.spec import meaning
 from isolate.spec.load import merge
-from isolate.spec.model import Spec
+from isolate.spec.model import VIEWS, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 PATIENCE = 60.0  # seconds for a container with all that it runs
 _GRACE = 10.0  # seconds in which isolate must end once it was told to
 HOST = "host"
+_ALONE = ("-I", "-S")  # without site, and without what the environment says
 
 
 class Done:
@@ -60,10 +63,12 @@ class Subject(ABC):
 
     Attributes:
         name: the backend's name; `host` for the bare host.
+        contains: whether it makes a container; False for the bare host.
         claims: the features that it promises here.
     """
 
     name: str
+    contains: bool = True
     claims: frozenset[str] = frozenset()
 
     @abstractmethod
@@ -148,9 +153,10 @@ class Bare(Subject):
     """The host itself: the positive control, and the baseline of what is measured."""
 
     name = HOST
+    contains = False
 
     def python(self) -> list[str]:
-        return [os.path.realpath(sys.executable), "-I", "-S"]
+        return [os.path.realpath(sys.executable), *_ALONE]
 
     def command(
         self, argv: Sequence[str], overlay: Mapping[str, Any], name: str | None = None
@@ -168,30 +174,41 @@ class Contained(Subject):
         backend: its name.
         document: the spec as plain data, without the program.
         state: the state directory of these containers.
+
+    Raises IsolateError where the backend or the root can't be had.
     """
 
     def __init__(self, backend: str, document: Mapping[str, Any], state: str) -> None:
         self.name = backend
-        self.document = dict(document)
         self.state = os.path.abspath(state)
-        self.claims = load(backend).capabilities()
-        self._root = str(self.document.get("root", {}).get("source", "base"))
+        self.document = dict(document)
+        spec = Spec.build(merge(self.document, {"process": {"args": ["x"]}}), "")
+        self.claims = load(backend).capabilities() - _given_up(spec)
+        self._root = rootfs.prepare(spec.root.source)
+        self._guest = None if self._root.python else guest.Python()
+        if self._guest is not None:
+            self.document = merge(self.document, self._guest.overlay)
         self._specs = tempfile.TemporaryDirectory(prefix="isolate-specs-")
 
     def close(self) -> None:
-        """Remove the files that it has written."""
+        """Remove the files that it has written, and let go of what it has held."""
         self._specs.cleanup()
+        if self._guest is not None:
+            self._guest.close()
 
     def python(self) -> list[str]:
-        found = rootfs.prepare(self._root).python
-        if found is None:
+        if self._guest is None:
+            return [str(self._root.python), *_ALONE]
+        if "mounts.bind" not in self.claims:
             raise IsolateError(
-                f"the root {self._root} has no Python", hint="compare on --rootfs=base"
+                f"the root {self._root.source} has no Python, and {self.name} can't lend it one "
+                "(mounts.bind)",
+                hint="use --rootfs=base",
             )
-        return [found, "-I", "-S"]
+        return [*self._guest.command, *_ALONE]
 
     def layers(self) -> tuple[str, ...]:
-        return rootfs.prepare(self._root).layers
+        return self._root.layers
 
     def spec(self, argv: Sequence[str], overlay: Mapping[str, Any]) -> dict[str, Any]:
         """The whole document of a container, with the waivers that it needs."""
@@ -232,3 +249,8 @@ class Contained(Subject):
             json.dump(self.spec(argv, overlay), stream)
         named = [f"--name={name}"] if name else []
         return [f"--backend={self.name}", f"--spec={file}", *named]
+
+
+def _given_up(spec: Spec) -> frozenset[str]:
+    """The features that this spec does without: what the backend then no longer claims."""
+    return frozenset(f"view.{view}" for view in set(VIEWS) - meaning.views(spec))

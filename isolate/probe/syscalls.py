@@ -38,7 +38,8 @@ _ARGUMENTS = {
 }
 
 # They end or stop the caller, begin a process, take long, act on the caller's terminal, or write to
-# the kernel's log, whatever the arguments are. A filter's word on them isn't asked for: each program needs nearly all.
+# the kernel's log, whatever the arguments are. What filters say to them isn't asked for: each
+# program needs nearly all.
 EXCLUDED = frozenset(
     "exit exit_group fork pause remap_file_pages restart_syscall rt_sigreturn sync uprobe "
     "uretprobe vfork vhangup".split()

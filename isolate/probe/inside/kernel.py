@@ -16,10 +16,15 @@ _SYSLOG_READ_ALL = 3  # syslog(2): read what there is, and leave it there
 def boot_id() -> str | None:
     """The random id of this boot of this kernel; None where nothing tells it."""
     try:
-        with open("/proc/sys/kernel/random/boot_id") as file:
-            return file.read().strip()
+        return read_text("/proc/sys/kernel/random/boot_id")
     except OSError:
         return None
+
+
+def read_text(path: str) -> str:
+    """What a small file of the kernel's holds, in one line."""
+    with open(path, "rb") as file:
+        return os.fsdecode(file.read(4096)).strip()
 
 
 def write_back(path: str) -> str:
@@ -143,8 +148,8 @@ def _entries(name: str, place: str) -> int:
             return len(os.listdir(place))
     except OSError:
         pass  # not there, then perhaps by a mount
-    mounted = raw.detached_mount(name)
+    opened = raw.open_detached(name)
     try:
-        return len(os.listdir(mounted))
+        return len(os.listdir(opened))
     finally:
-        os.close(mounted)
+        os.close(opened)

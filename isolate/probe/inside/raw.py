@@ -12,9 +12,9 @@ if TYPE_CHECKING:
 _X86_64 = {
     "add_key": 248,
     "bpf": 321,
-    "chroot": 161,
     "delete_module": 176,
     "finit_module": 313,
+    "ioctl": 16,
     "keyctl": 250,
     "mq_open": 240,
     "mq_timedreceive": 243,
@@ -28,6 +28,7 @@ _X86_64 = {
     "setns": 308,
     "shmat": 30,
     "shmctl": 31,
+    "shmdt": 67,
     "shmget": 29,
     "syslog": 103,
     "unshare": 272,
@@ -37,9 +38,9 @@ _X86_64 = {
 _GENERIC = {
     "add_key": 217,
     "bpf": 280,
-    "chroot": 51,
     "delete_module": 106,
     "finit_module": 273,
+    "ioctl": 29,
     "keyctl": 219,
     "mq_open": 180,
     "mq_timedreceive": 183,
@@ -53,6 +54,7 @@ _GENERIC = {
     "setns": 268,
     "shmat": 196,
     "shmctl": 195,
+    "shmdt": 197,
     "shmget": 194,
     "syslog": 116,
     "unshare": 97,
@@ -109,7 +111,8 @@ def call(name: str, *arguments: object) -> int:
 def read_into(name: str, size: int, arguments: Callable[[object], tuple[object, ...]]) -> bytes:
     """What a system call writes to a buffer of `size` bytes; it returns how many."""
     buffer = ctypes.create_string_buffer(size)
-    return buffer.raw[: call(name, *arguments(buffer))]
+    count = call(name, *arguments(buffer))
+    return buffer.raw[:count]
 
 
 def filesystem_of(path: str | int) -> int:
@@ -128,11 +131,15 @@ def is_kernel_file(path: str) -> bool:
     return filesystem_of(path) in _OF_KERNEL
 
 
-def detached_mount(filesystem: str) -> int:
-    """The descriptor of a mount that is attached nowhere, and gone when it is closed."""
+def open_detached(filesystem: str) -> int:
+    """The root directory of a mount that is attached nowhere, and gone when it is closed."""
     context = call("fsopen", filesystem.encode() + b"\0", 0)
     try:
         call("fsconfig", context, _FSCONFIG_CMD_CREATE, None, None, 0)
-        return call("fsmount", context, 0, 0)
+        mounted = call("fsmount", context, 0, 0)
     finally:
         os.close(context)
+    try:
+        return os.open(".", os.O_RDONLY | os.O_DIRECTORY, dir_fd=mounted)
+    finally:
+        os.close(mounted)
