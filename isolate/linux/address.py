@@ -34,7 +34,7 @@ def remove_address(interface: str, packed: bytes, prefix: int) -> None:
 
 
 def _address(interface: str, packed: bytes, prefix: int) -> bytes:
-    """struct ifaddrmsg and its attributes; without duplicate address detection it can be used at
+    """The message of it, a struct ifaddrmsg; without duplicate address detection it can be used at
     once."""
     family = _socket.AF_INET if len(packed) == 4 else _socket.AF_INET6
     index = _socket.if_nametoindex(interface)

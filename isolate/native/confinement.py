@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 
 from isolate.errors import StateError
+from isolate.native import filters
+from isolate.spec import meaning
 from isolate.state.failures import state_error
 from isolate.state.json_lines import dumps, loads
 
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from isolate.linux.seccomp.cache import Cached
-    from isolate.spec.model import Rlimit
+    from isolate.spec.model import Rlimit, Spec
 
 _NAME = "confinement"
 _LARGEST = 1 << 20
@@ -63,6 +65,21 @@ class Confinement:
         self.umask = umask
         self.seccomp = seccomp
         self.seccomp_flags = seccomp_flags
+
+
+def keep(spec: Spec, directory: str, *, may_set_groups: bool) -> None:
+    """Keep that of a program which another runtime confines: what the spec asks of it, with our own
+    filter of the same policy. Raises StateError."""
+    mask = meaning.capability_mask(spec)
+    save(
+        directory,
+        capabilities=mask,
+        no_new_privileges=meaning.no_new_privileges(spec),
+        may_set_groups=may_set_groups,
+        rlimits=spec.process.rlimits,
+        umask=spec.process.umask,
+        seccomp=filters.program(meaning.filter_name(spec), mask),
+    )
 
 
 def save(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import os
 import secrets
@@ -10,8 +11,8 @@ import select
 import subprocess
 import tempfile
 import time
-from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING, Any
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from isolate.errors import IsolateError
 from isolate.probe import bundle, outside
@@ -28,43 +29,21 @@ if TYPE_CHECKING:
 BOOT_ID = "isolate.probe.inside.kernel:boot_id"
 CARELESS = "ISOLATE_PROBE_CARELESS"  # the variable of a careless launcher
 _START = 60  # seconds that a container has to start
+_RARE = 117
 
 
-class Inside:
-    """A container with the driver in it.
+class Talk:
+    """The driver at the other end of a command's standard streams.
 
     Attributes:
-        subject: where it runs.
-        name: the container's id.
         alive: whether it has answered so far.
-        own_kernel: whether another kernel than the host's runs it.
     """
 
-    def __init__(
-        self,
-        subject: Subject,
-        *,
-        argv: list[str],
-        name: str,
-        running: subprocess.Popen[bytes],
-        errors: IO[bytes],
-        launcher: dict[str, Any],
-    ) -> None:
-        self.name = name
+    def __init__(self, running: subprocess.Popen[bytes], errors: int) -> None:
         self.alive = True
-        self.own_kernel = False
-        self.subject = subject
-        self._argv = argv
         self._running = running
         self._errors = errors
-        self._launcher = launcher
         self._unread = b""
-        found = self.call(BOOT_ID, seconds=_START)
-        if not self.alive:
-            raise IsolateError(f"no answer from inside: {found}")
-        # A runtime may show a boot id of its own making; that the host has no such process is
-        # what no runtime can pretend.
-        self.own_kernel = found.value != boot_id() and not self.processes()
 
     def call(self, attempt: str, *, seconds: int = SECONDS, **arguments: Any) -> Answer:
         """What a function (`package.module:function`) returned or raised inside."""
@@ -79,42 +58,16 @@ class Inside:
         finally:
             self._send(b"\n")
 
-    def processes(self) -> list[int]:
-        """The pids on the host of its processes, forked ones too; none where the host has none."""
-        line = "\0".join([*self._argv, ""]).encode()
-        return [pid for pid in outside.pids() if outside.command_line(pid) == line]
-
-    def call_further(self, attempt: str, **arguments: Any) -> Answer | None:
-        """The same in a program executed in the running container besides, by a launcher like its
-        own; None where the subject can't."""
-        command = self.subject.further(self.name, _driver(self.subject))
-        if command is None:
-            return None
-        asked = {"call": attempt, "arguments": arguments, "seconds": SECONDS}
-        mark = secrets.token_hex(8)
-        done = subprocess.run(
-            command,
-            input=bundle.plan([asked], mark),
-            capture_output=True,
-            check=False,
-            timeout=_START,
-            **self._launcher,
-        )
-        for answer in answers(done.stdout, mark):
-            return answer
-        return Answer(fault=f"nothing was executed: {error_line(done.stderr)}")
-
     def _ask(self, attempt: str, seconds: int, arguments: dict[str, Any], *, hold: bool) -> Answer:
         mark = secrets.token_hex(8)
         asked = {"call": attempt, "arguments": arguments, "seconds": seconds, "hold": hold}
         self._send(bundle.plan([asked], mark))
         # The driver gives up two seconds after the attempt's own alarm.
-        line = self._line(mark.encode(), time.monotonic() + seconds + 5)
-        if line is None:
-            return Answer(fault=f"the container has ended: {self._words()}")
-        answer = Answer(**json.loads(line))
-        answer.own_kernel = self.own_kernel
-        return answer
+        deadline = time.monotonic() + seconds + 5
+        while (line := self._line(deadline)) is not None:
+            if given := answers(line, mark):
+                return given[0]
+        return Answer(fault=f"it has ended: {self._words()}")
 
     def _send(self, data: bytes) -> None:
         if self._running.stdin is not None and self.alive:
@@ -124,30 +77,96 @@ class Inside:
             except OSError:
                 self.alive = False
 
-    def _line(self, mark: bytes, deadline: float) -> bytes | None:
-        """The rest of the next line that begins with `mark`; None where none comes."""
+    def _line(self, deadline: float) -> bytes | None:
+        """The next line; None where none comes."""
         stdout = self._running.stdout
-        while self.alive and stdout is not None:
-            line, newline, rest = self._unread.partition(b"\n")
-            if newline:
-                self._unread = rest
-                if line.startswith(mark):
-                    return line.removeprefix(mark)
-                continue
+        while self.alive and stdout is not None and b"\n" not in self._unread:
             left = max(0.0, deadline - time.monotonic())
-            part = (
-                os.read(stdout.fileno(), 65536) if select.select([stdout], [], [], left)[0] else b""
-            )
+            ready = select.select([stdout], [], [], left)[0]
+            part = os.read(stdout.fileno(), 65536) if ready else b""
             self._unread += part
             self.alive = bool(part)
-        return None
+        line, newline, self._unread = self._unread.partition(b"\n")
+        return line if newline else None
 
     def _words(self) -> str:
         """Why it ended: what isolate said."""
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(subprocess.TimeoutExpired):
             self._running.wait(2)
-        self._errors.seek(0)
-        return error_line(self._errors.read()) or f"exit status {self._running.returncode}"
+        said = error_line(os.pread(self._errors, 65536, 0))
+        return said or f"exit status {self._running.returncode}"
+
+    def finish(self) -> None:
+        """Let the driver end."""
+        if self._running.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._running.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._running.wait(_START)
+
+
+class Inside(Talk):
+    """A container with the driver in it.
+
+    Attributes:
+        subject: where it runs.
+        name: the container's id.
+        own_kernel: whether another kernel than the host's runs it.
+    """
+
+    def __init__(
+        self, subject: Subject, overlay: Mapping[str, Any], stack: ExitStack, **launcher: Any
+    ) -> None:
+        mark = secrets.token_hex(8)
+        self.subject = subject
+        self.name = f"probe-{mark}"
+        self.own_kernel = False
+        self._argv = [*_driver(subject), mark]
+        self._stack = stack
+        self._launcher = launcher
+        self._executed: Talk | None = None
+        errors = _scratch(stack)
+        launch = subject.launch(self._argv, overlay, name=self.name, stderr=errors, **launcher)
+        super().__init__(stack.enter_context(launch), errors)
+        stack.callback(self.finish)
+        found = self.call(BOOT_ID, seconds=_START)
+        if not self.alive:
+            raise IsolateError(f"no answer from inside: {found}")
+        # A runtime may show a boot id of its own making; that the host has no such process is
+        # what no runtime can pretend.
+        self.own_kernel = found.value != boot_id() and not self.processes()
+
+    def _ask(self, attempt: str, seconds: int, arguments: dict[str, Any], *, hold: bool) -> Answer:
+        answer = super()._ask(attempt, seconds, arguments, hold=hold)
+        answer.own_kernel = self.own_kernel
+        return answer
+
+    def processes(self) -> list[int]:
+        """The pids on the host of its processes, forked ones too; none where the host has none."""
+        line = "\0".join([*self._argv, ""]).encode()
+        return [pid for pid in outside.pids() if outside.command_line(pid) == line]
+
+    def executed(self) -> Talk | None:
+        """A further driver, executed in the running container by a launcher like its own; None
+        where the subject can't."""
+        command = self.subject.further(self.name, _driver(self.subject))
+        if self._executed is None and command is not None:
+            errors = _scratch(self._stack)
+            running = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                **self._launcher,
+            )
+            self._executed = Talk(self._stack.enter_context(running), errors)
+            self._stack.callback(self._executed.finish)
+        return self._executed
+
+
+def _scratch(stack: ExitStack) -> int:
+    """A file that is gone with the block."""
+    return stack.enter_context(tempfile.TemporaryFile()).fileno()
 
 
 def answers(stdout: bytes, mark: str) -> list[Answer]:
@@ -162,38 +181,35 @@ def _driver(subject: Subject) -> list[str]:
 
 
 @contextmanager
+def leaked_directory(scene: Scene) -> Iterator[int]:
+    """A descriptor of `scene.directory`, with a number that no launcher has one of."""
+    opened = os.open(scene.directory, os.O_RDONLY | os.O_DIRECTORY)
+    leaked = fcntl.fcntl(opened, fcntl.F_DUPFD, _RARE)
+    os.close(opened)
+    try:
+        yield leaked
+    finally:
+        os.close(leaked)
+
+
+@contextmanager
 def converse(
-    scene: Scene, overlay: Mapping[str, Any] | None = None, *, careless: bool = False
+    scene: Scene, overlay: Mapping[str, Any] | None = None, *, careless: int | None = None
 ) -> Iterator[Inside]:
     """A container to talk to, ended with the block.
 
     Args:
         scene: the host's side, and the subject.
         overlay: a part of a spec document that it has besides.
-        careless: launch it as `isolate.probe.model.LiveProbe` says.
+        careless: the descriptor that a launcher passes on that is careless in all ways, as
+            `isolate.probe.model.LiveProbe` says.
 
     Raises IsolateError or OSError where it can't be launched.
     """
-    mark = secrets.token_hex(8)
-    argv = [*_driver(scene.subject), mark]
-    with contextlib.ExitStack() as stack:
-        errors = stack.enter_context(tempfile.TemporaryFile())
-        launcher: dict[str, Any] = {}
-        if careless:
-            leaked = os.open(scene.directory, os.O_RDONLY | os.O_DIRECTORY)
-            stack.callback(os.close, leaked)
-            launcher["pass_fds"] = [leaked]
-            launcher["cwd"] = scene.directory
-            launcher["env"] = {**os.environ, CARELESS: scene.token}
-        name = f"probe-{mark}"
-        running = stack.enter_context(
-            scene.subject.launch(argv, overlay, name=name, stderr=errors, **launcher)
-        )
-        yield Inside(
-            scene.subject, argv=argv, name=name, running=running, errors=errors, launcher=launcher
-        )
-        if running.stdin is not None:
-            with contextlib.suppress(OSError):
-                running.stdin.close()
-        with contextlib.suppress(Exception):
-            running.wait(_START)
+    launcher: dict[str, Any] = {}
+    if careless is not None:
+        launcher["pass_fds"] = [careless]
+        launcher["cwd"] = scene.directory
+        launcher["env"] = {**os.environ, CARELESS: scene.token}
+    with ExitStack() as stack:
+        yield Inside(scene.subject, overlay or {}, stack, **launcher)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import threading
+import time
 from typing import TYPE_CHECKING
 
-from isolate.linux.process import parse_status
+from isolate.linux.process import descendants, parse_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 
 def descriptors(pids: Iterable[int]) -> list[str]:
@@ -84,3 +87,48 @@ def mounts(pid: int) -> str:
             return file.read()
     except OSError:
         return ""
+
+
+class Executables(threading.Thread):
+    """A command that is run in the background, with a look at what it executes on the way.
+
+    Args:
+        command: what is run.
+        but: the command line that it comes to in the end, which doesn't count.
+
+    Attributes:
+        identities: the device and inode of each executable of its processes, and of ours.
+        words: how it ended.
+    """
+
+    def __init__(self, command: Sequence[str], but: Sequence[str]) -> None:
+        super().__init__()
+        self.identities = {_identity("self")}
+        self.words = ""
+        self._command = command
+        self._but = "\0".join([*but, ""]).encode()
+        self.start()
+
+    def run(self) -> None:
+        """Run it to its end."""
+        time.sleep(0.2)  # the watcher inside is there by then
+        running = subprocess.Popen(
+            self._command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        with running:
+            while running.poll() is None:
+                for pid in (running.pid, *descendants(running.pid)):
+                    with contextlib.suppress(OSError):
+                        found = _identity(pid)
+                        if command_line(pid) != self._but:  # after the look: it only comes later
+                            self.identities.add(found)
+            said = running.stdout.read() if running.stdout is not None else b""
+        self.words = said.decode(errors="replace").strip() or f"exit status {running.returncode}"
+
+
+def _identity(pid: int | str) -> tuple[int, int]:
+    status = os.stat(f"/proc/{pid}/exe")
+    return status.st_dev, status.st_ino

@@ -60,6 +60,16 @@ PROBES = {
     "syscall.module": ("syscall:Module", "load a kernel module"),
     "syscall.clock": ("syscall:Clock", "set the clock"),
     "syscall.abi32": ("syscall:Abi32", "call by the entries of other ABIs"),
+    "priv.capabilities": ("priv:Capabilities", "hold capabilities over the host"),
+    "priv.no_new_privs": ("priv:NoNewPrivileges", "become another user by a set-uid file"),
+    "priv.uid_map": ("priv:UidMap", "make a file that is root's on the host"),
+    "priv.seccomp": ("priv:Seccomp", "run without a system call filter"),
+    "priv.lsm": ("priv:Lsm", "run without a label of AppArmor or SELinux"),
+    "priv.fd_leak": ("priv:FdLeak", "use a descriptor of the launcher's"),
+    "priv.cwd": ("priv:Cwd", "climb from the working directory"),
+    "priv.runtime_exe": ("priv:RuntimeExe", "open the runtime's executable for writing"),
+    "priv.runtime_socket": ("priv:RuntimeSocket", "connect to the runtime's socket"),
+    "priv.env": ("priv:Env", "read the launcher's environment"),
 }
 
 

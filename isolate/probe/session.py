@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from isolate.errors import IsolateError
-from isolate.probe.conversation import converse
+from isolate.probe.conversation import converse, leaked_directory
 from isolate.probe.model import Answer, Finding, InsideProbe, LiveProbe, Outcome, Scene, verdict
 from isolate.probe.subject import Bare
 from isolate.spec.record import shown
@@ -99,7 +99,10 @@ def look_together(probes: Mapping[str, LiveProbe], scene: Scene) -> dict[str, Ou
         missing = scene.subject.missing(json.loads(overlay))
         try:
             while names:
-                with converse(scene, json.loads(overlay), careless=True) as inside:
+                with (
+                    leaked_directory(scene) as leak,
+                    converse(scene, json.loads(overlay), careless=leak) as inside,
+                ):
                     while names and inside.alive:
                         name = names.pop(0)
                         found[name] = _guarded(probes[name].look, scene, inside)

@@ -10,7 +10,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, StateError
 from isolate.linux import capabilities, cgroup, process
 from isolate.linux.cgroup import Group
-from isolate.native import confinement, filters, limits, maps, receipt, roots
+from isolate.native import confinement, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.failure import from_child
 from isolate.native.prepared import Prepared
@@ -132,7 +132,9 @@ class LxcBackend(NativeBackend):
         context.journal.record("cgroup", paths=recorded)
         context.checkpoint("cgroup.recorded")
         groups = (Group(places.directories), Group(places.monitor_directories))
-        _keep_confinement(spec, context, asked)
+        # lxc-attach(1) would take the caller's environment in, and other rights from its options.
+        alone = asked is not None and asked.single
+        confinement.keep(spec, context.directory, may_set_groups=not alone)
         with Prepared() as prepared:
             build = Build(spec, context, prepared)
             argv = [binary, *build.prepare(places, views, asked)]
@@ -163,9 +165,11 @@ class LxcBackend(NativeBackend):
 
     def start(self, handle: Handle) -> None:
         directory = str(handle.data[DIRECTORY])
+        pid, _start_time = first_process(handle)
+        lookup.require_directory(pid, str(handle.data[CWD]))
         if handle.data[TERMINAL] is True:
             words = (str(handle.data[key]) for key in (PROGRAM, PATH, CWD))
-            lookup.require(first_process(handle)[0], *words)
+            lookup.require(pid, *words)
         since = log.size(f"{directory}/{monitor.LOG}")
         try:
             fifo = os.open(f"{directory}/{START}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -242,23 +246,6 @@ class LxcBackend(NativeBackend):
         if spec.process.oom_score_adj is not None:
             rows.append(receipt.oom_score_adj(pid, spec.process.oom_score_adj))
         return [*rows, *limits.receipt(spec, handle)]
-
-
-def _keep_confinement(spec: Spec, context: Context, asked: maps.Maps | None) -> None:
-    """What `exec` is held to: our own filter, of the policy that LXC's profile is made from.
-
-    lxc-attach(1) would take the caller's environment in, and other rights from its options.
-    """
-    mask = meaning.capability_mask(spec)
-    confinement.save(
-        context.directory,
-        capabilities=mask,
-        no_new_privileges=meaning.no_new_privileges(spec),
-        may_set_groups=asked is None or not asked.single,
-        rlimits=spec.process.rlimits,
-        umask=spec.process.umask,
-        seccomp=filters.program(meaning.filter_name(spec), mask),
-    )
 
 
 def _capabilities(pid: int, mask: int) -> ReceiptRow:

@@ -1,4 +1,5 @@
-"""Looking for a program as execvp(3) will, in the root of a container that stands ready.
+"""Looking for a program as execvp(3) will, and for its directory, in the root of a container that
+stands ready.
 
 lxc-init, which gives a program its controlling terminal, doesn't tell whether it could execute it.
 """
@@ -26,6 +27,22 @@ def require(pid: int, program: str, path: str, cwd: str) -> None:
     finally:
         os.close(root)
     raise from_child("exec", failure, os.strerror(failure), program)
+
+
+def require_directory(pid: int, cwd: str) -> None:
+    """Raise LaunchError where the working directory isn't one inside.
+
+    LXC enters whatever it leads to: through /proc/self/fd, by the spec's word or by a symbolic link
+    of the image's, it lies on the host, for LXC's own descriptors do.
+    """
+    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.close(resolve.open_in_root(root, cwd, os.O_PATH | os.O_DIRECTORY))
+    except OSError as error:
+        number = error.errno or 0
+        raise from_child("process.cwd", number, os.strerror(number), cwd) from None
+    finally:
+        os.close(root)
 
 
 def _candidates(program: str, path: str) -> list[str]:

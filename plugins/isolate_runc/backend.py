@@ -9,7 +9,7 @@ from isolate.backend.types import Handle, Plan, PlanStep, Problem
 from isolate.errors import HostError, IsolateError, LaunchError, SpecError
 from isolate.linux import cgroup, prctl, process, signals
 from isolate.linux.cgroup import CgroupError
-from isolate.native import limits, maps, receipt, roots
+from isolate.native import confinement, limits, maps, receipt, roots
 from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
 from isolate.native.prepared import Prepared
 from isolate.native.views import supported
@@ -114,6 +114,8 @@ class RuncBackend(NativeBackend):
             raise HostError(f"there is no {self.name} on PATH", hint=f"install {self.package}")
         views = meaning.views(spec, _views())
         asked = maps.of(spec, context.claim_ids) if "users" in views else None
+        alone = asked is not None and asked.single
+        confinement.keep(spec, context.directory, may_set_groups=not alone)
         places = self._places(spec, context)
         commands = Commands(binary, context.directory, context.id)
         with Prepared() as prepared:

@@ -22,7 +22,7 @@ _NETWORK = "isolate.probe.inside.network"
 _PRIVATE = "Give it a network of its own: --network=none, or a backend with view.network."
 
 
-class _Listener(InsideProbe):
+class Listener(InsideProbe):
     """Reach a listener of the host's: the host tells whether the token arrived."""
 
     family: ClassVar[int] = socket.AF_INET
@@ -58,7 +58,7 @@ class _Listener(InsideProbe):
         return "connect to {}:{}".format(*self.listener.getsockname())
 
 
-class Loopback(_Listener):
+class Loopback(Listener):
     """Reach a listener on the host's 127.0.0.1."""
 
     meaning = "The program reaches services that listen on the host's 127.0.0.1 for local use only."
@@ -143,7 +143,7 @@ class Peer(LiveProbe):
         return found_token(scene, answer, f"ask port {there.value['port']} of another container")
 
 
-class Metadata(_Listener):
+class Metadata(Listener):
     """Reach a link-local address, as those of a cloud's metadata services are."""
 
     meaning = (
@@ -162,7 +162,7 @@ class Metadata(_Listener):
         return Planted(host=host, port=port, token=scene.token)
 
 
-class Egress(_Listener):
+class Egress(Listener):
     """Reach an address of the host's own on its network, with the network denied."""
 
     meaning = "The program sends data out although it was to have no network."
