@@ -146,6 +146,12 @@ class Inside(Talk):
         line = "\0".join([*self._argv, ""]).encode()
         return [pid for pid in outside.pids() if outside.command_line(pid) == line]
 
+    def driver(self) -> int | None:
+        """The pid on the host of the first of them; None where the host has none."""
+        found = self.processes()
+        # Not the lowest: pids begin anew.
+        return next((pid for pid in found if outside.parent(pid) not in found), None)
+
     def executed(self) -> Talk | None:
         """A further driver, executed in the running container by a launcher like its own; None
         where the subject can't."""

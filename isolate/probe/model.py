@@ -228,12 +228,11 @@ class LiveProbe(Probe):
     Those with the same overlay share a container. Its launcher is a careless one: it runs in
     `scene.directory`, with a variable CARELESS that holds the token, and with a descriptor of that
     directory that isn't closed on execution.
-
-    Attributes:
-        overlay: a part of a spec document that the container has besides.
     """
 
-    overlay: ClassVar[Mapping[str, Any]] = {}
+    def overlay(self, scene: Scene) -> Mapping[str, Any]:
+        """A part of a spec document that the container has besides."""
+        return {}
 
     @abstractmethod
     def look(self, scene: Scene, inside: Inside) -> Outcome:

@@ -9,7 +9,8 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from isolate.linux.process import descendants, parse_status
+from isolate.linux.cgroup import layout
+from isolate.linux.process import PPID, descendants, parse_status, stat_fields
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -51,6 +52,12 @@ def status(pid: int) -> dict[str, str]:
     """The fields of proc_pid_status(5). Raises OSError."""
     with open(f"/proc/{pid}/status", errors="replace") as file:
         return parse_status(file.read())
+
+
+def parent(pid: int) -> int | None:
+    """The pid of a process's parent; None where it is gone."""
+    fields = stat_fields(pid)
+    return int(fields[PPID]) if fields is not None else None
 
 
 def namespace(pid: int | str, kind: str) -> str | None:
@@ -132,3 +139,37 @@ class Executables(threading.Thread):
 def _identity(pid: int | str) -> tuple[int, int]:
     status = os.stat(f"/proc/{pid}/exe")
     return status.st_dev, status.st_ino
+
+
+def knob(pid: int | None, *names: str) -> str | None:
+    """What a cgroup file of a process says, by any of its names in version 2 and 1; None where
+    there is none."""
+    for directory in _cgroups(pid) if pid is not None else ():
+        for name in names:
+            with contextlib.suppress(OSError), open(f"{directory}/{name}") as file:
+                return file.read().strip()
+    return None
+
+
+def _cgroups(pid: int) -> list[str]:
+    """The directories of a process's cgroups, in every hierarchy mounted here (cgroups(7))."""
+    try:
+        with open(f"/proc/{pid}/cgroup") as file:
+            found = layout.parse(mounts(os.getpid()), file.read(), lambda _mountpoint: "")
+    except OSError:
+        return []
+    return [each.directory for each in found.hierarchies if each.directory]
+
+
+def disk_of(path: str) -> str | None:
+    """The block device below a path, as MAJOR:MINOR; None where it isn't on one."""
+    number = os.stat(path).st_dev
+    name = f"{os.major(number)}:{os.minor(number)}"
+    return name if os.path.exists(f"/sys/dev/block/{name}") else None
+
+
+def written(pid: int) -> int:
+    """Bytes that a process has made the disks write, proc_pid_io(5)."""
+    with contextlib.suppress(OSError), open(f"/proc/{pid}/io") as file:
+        return int(parse_status(file.read()).get("write_bytes", "0"))
+    return 0

@@ -70,6 +70,18 @@ PROBES = {
     "priv.runtime_exe": ("priv:RuntimeExe", "open the runtime's executable for writing"),
     "priv.runtime_socket": ("priv:RuntimeSocket", "connect to the runtime's socket"),
     "priv.env": ("priv:Env", "read the launcher's environment"),
+    "info.kernel": ("info:Kernel", "ask which kernel runs"),
+    "info.telemetry": ("info:Telemetry", "read the machine's counters"),
+    "info.capacity": ("info:Capacity", "ask how much memory there is"),
+    "info.paths": ("info:Paths", "read paths of the host in the mount table"),
+    "limit.pids": ("limit:Pids", "start more processes than its limit"),
+    "limit.cpu": ("limit:Cpu", "use more CPU time than its limit"),
+    "limit.disk": ("limit:Disk", "take the host's disk"),
+    "limit.io": ("limit:Io", "write faster than its limit"),
+    "limit.realtime": ("limit:Realtime", "take a real-time priority"),
+    "limit.memory": ("limit:Memory", "allocate more than its memory limit"),
+    "limit.objects": ("limit:Objects", "take terminals and open files from all"),
+    "life.residue": ("life:Residue", "leave something behind when the supervisor is killed"),
 }
 
 

@@ -93,7 +93,8 @@ def look_together(probes: Mapping[str, LiveProbe], scene: Scene) -> dict[str, Ou
     """Look at those with equal needs in one container, or the next where one has ended it."""
     groups: dict[str, list[str]] = {}
     for name, probe in probes.items():
-        groups.setdefault(json.dumps(probe.overlay, sort_keys=True), []).append(name)
+        overlay = json.dumps(probe.overlay(scene), sort_keys=True)
+        groups.setdefault(overlay, []).append(name)
     found: dict[str, Outcome] = {}
     for overlay, names in groups.items():
         missing = scene.subject.missing(json.loads(overlay))
@@ -106,7 +107,8 @@ def look_together(probes: Mapping[str, LiveProbe], scene: Scene) -> dict[str, Ou
                     while names and inside.alive:
                         name = names.pop(0)
                         found[name] = _guarded(probes[name].look, scene, inside)
-                        found[name].waived = missing
+                        feature = probes[name].feature
+                        found[name].waived = missing & {feature} if feature in missing else missing
         except (OSError, IsolateError) as error:
             found.update(dict.fromkeys(names, Outcome.failure(str(error))))
     return {name: found[name] for name in probes}

@@ -88,6 +88,10 @@ class Subject(ABC):
         """The command that runs `argv` too in the running container; None where there is none."""
         return None
 
+    def launcher(self, argv: Sequence[str], name: str) -> list[str]:
+        """The command whose process looks after the program `argv` as long as that runs."""
+        return self.command(argv, {}, name)
+
     def missing(self, overlay: Mapping[str, Any]) -> frozenset[str]:
         """The features that `overlay` asks for and that it lacks; `command` waives them."""
         return frozenset()
@@ -166,6 +170,10 @@ class Bare(Subject):
     def further(self, name: str, argv: Sequence[str]) -> list[str]:
         return list(argv)
 
+    def launcher(self, argv: Sequence[str], name: str) -> list[str]:
+        code = "import subprocess, sys; subprocess.run(sys.argv[1:])"
+        return [*self.python(), "-c", code, *argv]
+
 
 class Contained(Subject):
     """Containers of a backend, all from one spec document.
@@ -225,18 +233,42 @@ class Contained(Subject):
     ) -> list[str]:
         return [*self._isolate("run"), *self._chosen(argv, overlay, name)]
 
-    def detached(self, argv: Sequence[str], name: str) -> list[str]:
-        """The command that starts a container and leaves it to its supervisor."""
-        return [*self._isolate("run"), "--detach", *self._chosen(argv, {}, name)]
+    def detach(self, argv: Sequence[str], name: str) -> str:
+        """Start a container and leave it to its supervisor; isolate's words where that failed."""
+        return self._quietly("run", "--detach", *self._chosen(argv, {}, name))
+
+    def delete(self, name: str) -> str:
+        """Delete a container, a running one too; isolate's words where that failed."""
+        return self._quietly("delete", "--force", name)
+
+    def supervisors(self) -> list[int]:
+        """The pids of the processes that look after detached containers."""
+        from isolate.runtime.stores import open_store
+        from isolate.supervisor import client
+
+        told = client.request(open_store(self.state), "ping")
+        return [told[key] for key in ("guardian", "pid") if told[key] is not None]
+
+    def collect(self) -> str:
+        """Remove what killed launchers have left; isolate's words where that failed."""
+        # Another cache, so that it drops none of the user's roots.
+        return self._quietly("gc", env={**os.environ, "ISOLATE_CACHE": self._specs.name})
+
+    def _quietly(self, *words: str, env: dict[str, str] | None = None) -> str:
+        done = subprocess.run(
+            [*self._isolate(words[0]), *words[1:]],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            timeout=PATIENCE,
+            env=env,
+        )
+        return error_line(done.stderr) if done.returncode else ""
 
     def further(self, name: str, argv: Sequence[str]) -> list[str] | None:
         if not isinstance(load(self.name), Executes):
             return None
         return [*self._isolate("exec"), name, "--", *argv]
-
-    def collect(self) -> list[str]:
-        """The command that removes what killed ones left."""
-        return self._isolate("gc")
 
     def _isolate(self, verb: str) -> list[str]:
         return [sys.executable, "-P", "-m", "isolate", verb, f"--root={self.state}"]

@@ -43,7 +43,7 @@ def volume(source: str, **options: object) -> dict[str, object]:
     return {"type": "bind", "source": source, "target": _VOLUME, **options}
 
 
-def _no_volume(scene: Scene) -> Outcome | None:
+def no_volume(scene: Scene) -> Outcome | None:
     """Nothing can be told where the backend has no volumes, and no bare host stands in for it."""
     if "mounts.bind" in scene.subject.missing({"mounts": [volume(scene.directory)]}):
         return Outcome.unclear("it needs a volume, and this backend has none (mounts.bind)")
@@ -113,7 +113,7 @@ class FileHandle(InsideProbe):
         return Planted(overlay, place=inside, kind=kind, handle=handle)
 
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
-        without = _no_volume(scene)
+        without = no_volume(scene)
         return without or found_token(scene, answer, "open_by_handle_at of the token's handle")
 
 
@@ -134,7 +134,7 @@ class SymlinkTarget(InsideProbe):
         return Planted(overlay, places=[inside], name="file")
 
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
-        without = _no_volume(scene)
+        without = no_volume(scene)
         if without is not None:
             return without
         made, seen = self._look(scene)
@@ -169,7 +169,7 @@ class SuidVolume(InsideProbe):
         return Planted({"mounts": [volume(shared)]}, places=[inside], name="set-uid")
 
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
-        without = _no_volume(scene)
+        without = no_volume(scene)
         if without is not None:
             return without
         try:

@@ -40,12 +40,12 @@ class _Status(LiveProbe):
     """Look at the kernel's record of the process, from the host."""
 
     def look(self, scene: Scene, inside: Inside) -> Outcome:
-        pids = inside.processes()
-        if not pids:
+        pid = inside.driver()
+        if pid is None:
             return Outcome(
                 reached=False, evidence="no process of the host's runs it: a kernel of its own"
             )
-        return self.judge(pids[0], outside.status(pids[0]))
+        return self.judge(pid, outside.status(pid))
 
     def judge(self, pid: int, status: dict[str, str]) -> Outcome:
         """Judge by its status on the host."""
@@ -122,13 +122,14 @@ class NoNewPrivileges(LiveProbe):
             token=scene.token,
         ) as answer:
             canary = [pid for pid in outside.pids() if _is_called(pid, scene.token)]
-            users = [_effective_user(pid) for pid in (*inside.processes()[:1], *canary)]
-            flags = [outside.status(pid).get("NoNewPrivs") for pid in inside.processes()[:1]]
-        seen = f"NoNewPrivs {flags[0]}" if flags else "no process of the host's runs it"
-        if len(users) == 2:
+            driver = inside.driver()
+            users = [_effective_user(pid) for pid in (driver, *canary) if pid is not None]
+            flag = outside.status(driver).get("NoNewPrivs") if driver is not None else None
+        seen = f"NoNewPrivs {flag}" if flag else "no process of the host's runs it"
+        if driver is not None and canary:
             seen += f"; its user on the host was {users[0]}, and then {users[1]}"
             return judged(answer, "execute a set-uid file", reached=users[0] != users[1], seen=seen)
-        if flags != ["1"] and not inside.own_kernel:
+        if flag != "1" and not inside.own_kernel:
             return Outcome.unclear(f"execute a set-uid file: {answer}; {seen}")
         return judged(answer, "execute a set-uid file", reached=False, seen=seen)
 
