@@ -55,7 +55,9 @@ class Residue(Probe):
 class _Trial:
     """What was left at once and after collecting, and all of it in words."""
 
-    def __init__(self, words: str, left: list[str], after: list[str], *, failed: bool = False):
+    def __init__(
+        self, words: str, left: list[str], after: list[str], *, failed: bool = False
+    ) -> None:
         self.words = words
         self.left = left
         self.after = after
@@ -66,19 +68,21 @@ def _launched(scene: Scene) -> _Trial:
     """A container whose launcher is killed."""
     program, name = _program(scene, "launched")
     command = scene.subject.launcher(program, name)
+    before = Remains(program, name, {})
     quiet = subprocess.DEVNULL
     with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as launcher:
-        return _tried(scene, program, name, lambda: [launcher.pid], launcher.kill)
+        return _tried(scene, before, lambda: [launcher.pid], launcher.kill)
 
 
 def _detached(scene: Scene, subject: Contained) -> _Trial:
     """A detached container whose supervisor is killed."""
     program, name = _program(scene, "detached")
+    before = Remains(program, name, {})
     scene.cleanup(subject.delete, name)
     words = subject.detach(program, name)
     if words:
         return _Trial(f"detached: {words}", [], [], failed=True)
-    return _tried(scene, program, name, subject.supervisors, lambda: subject.delete(name))
+    return _tried(scene, before, subject.supervisors, lambda: subject.delete(name))
 
 
 def _program(scene: Scene, how: str) -> tuple[list[str], str]:
@@ -91,16 +95,15 @@ def _program(scene: Scene, how: str) -> tuple[list[str], str]:
 
 def _tried(
     scene: Scene,
-    program: list[str],
-    name: str,
+    before: Remains,
     supervisors: Callable[[], list[int]],
     delete: Callable[[], object],
 ) -> _Trial:
-    before = Remains(program, name, {})
-    if not _within(_START, lambda: _running(program)):
+    """Kill the supervisors of what has been started since `before`, collect, delete."""
+    if not _within(_START, before.runs):
         delete()
-        return _Trial(f"{name}: it didn't start", [], [], failed=True)
-    made = Remains(program, name, before.found)
+        return _Trial(f"{before.name}: it didn't start", [], [], failed=True)
+    made = Remains(before.program, before.name, before.found)
     for pid in supervisors():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
@@ -110,9 +113,9 @@ def _tried(
     if isinstance(scene.subject, Contained):
         words = scene.subject.collect()
         delete()
-    _within(_PATIENCE, lambda: not made.still())
+        _within(_PATIENCE, lambda: not made.still())
     after = made.still()
-    evidence = f"{name.split('-')[1]}, then SIGKILL: of {made} left {_named(left)}, "
+    evidence = f"{made.name.split('-')[1]}, then SIGKILL: of {made} left {_named(left)}, "
     evidence += f"after gc {_named(after)}{f' ({words})' if words else ''}"
     return _Trial(evidence, left, after)
 
@@ -146,12 +149,14 @@ class Remains:
     keys by having come since `before`, keys only where they are a user's of its processes.
 
     Attributes:
+        program: the command line of its program.
+        name: the container's.
         found: by kind.
     """
 
     def __init__(self, program: list[str], name: str, before: dict[str, set[str]]) -> None:
-        self._program = program
-        self._name = name
+        self.program = program
+        self.name = name
         self._users: set[str] = set()
         for pid in _running(program):
             with suppress(OSError):
@@ -160,12 +165,16 @@ class Remains:
 
     def _look(self) -> dict[str, set[str]]:
         return {
-            "process": set(map(str, _running(self._program))),
-            "cgroup": {path for path in _cgroups() if self._name in path},
-            "mount": {row for row in _mounts() if self._name in row},
+            "process": set(map(str, _running(self.program))),
+            "cgroup": {path for path in _cgroups() if self.name in path},
+            "mount": {row for row in _mounts() if self.name in row},
             "link": set(os.listdir("/sys/class/net")),
             "key": set(_keys(self._users)),
         }
+
+    def runs(self) -> bool:
+        """Whether the program runs."""
+        return bool(_running(self.program))
 
     def still(self) -> list[str]:
         """The kinds of what is still there, each with how many."""
