@@ -211,4 +211,5 @@ class Contained(Subject):
 
 def _given_up(spec: Spec) -> frozenset[str]:
     """The features that this spec does without: what the backend then no longer claims."""
-    return frozenset(f"view.{view}" for view in set(VIEWS) - meaning.views(spec))
+    given_up = {f"view.{view}" for view in set(VIEWS) - meaning.views(spec)}
+    return frozenset(given_up | ({"root.fence"} if spec.privileges.privileged else set()))

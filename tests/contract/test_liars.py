@@ -27,6 +27,7 @@ CAUGHT_BY = {
     "liar-kernel": {"feature[kernel.separate]"},
     "liar-explain": {"feature[view.pids]", "feature[limits.memory]"},
     "liar-inside": {"no_descriptor_leaks_in"},
+    "liar-proc": {"feature[view.pids]"},
     "liar-receipt": {"the_receipt_holds"},
     "liar-codes": {"exit_code[255]"},
     "liar-state": {"usage_is_readable_until_delete"},

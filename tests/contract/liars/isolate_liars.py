@@ -127,6 +127,25 @@ class LeaksInside(Honest):
         return super().create(spec.replace(process=process), context)
 
 
+class HostsProc(Honest):
+    """Shows the host's proc, and claims process ids of its own."""
+
+    name = "liar-proc"
+
+    @property
+    def real(self) -> Backend:
+        return load("namespaces")
+
+    def create(self, spec: Spec, context: Context) -> Handle:
+        handle = self.real.create(
+            spec.replace(isolate=("mounts", "ipc", "hostname", "cgroups", "time")), context
+        )
+        return handle.replace(backend=self.name)
+
+    def receipt(self, spec: Spec, handle: Handle) -> list[ReceiptRow]:
+        return []  # the runtime would find the contradiction itself
+
+
 class LeaksCgroup(Honest):
     """Leaves a cgroup behind."""
 
@@ -214,6 +233,7 @@ LIARS: dict[str, type[Honest]] = {
             Denies,
             LeaksDescriptor,
             LeaksInside,
+            HostsProc,
             LeaksCgroup,
             FalseReceipt,
             SwallowsExitCodes,
