@@ -233,7 +233,6 @@ LIARS: dict[str, type[Honest]] = {
             Denies,
             LeaksDescriptor,
             LeaksInside,
-            HostsProc,
             LeaksCgroup,
             FalseReceipt,
             SwallowsExitCodes,
@@ -245,7 +244,11 @@ LIARS: dict[str, type[Honest]] = {
 }
 
 
+# Liars whose lie breaks much of the contract at once: the probes are tried on them.
+FOR_PROBES: dict[str, type[Honest]] = {HostsProc.name: HostsProc}
+
+
 @hookimpl
 def isolate_register_backends(registry: Registry) -> None:
-    for name, liar in LIARS.items():
+    for name, liar in {**LIARS, **FOR_PROBES}.items():
         registry.add(name, liar)

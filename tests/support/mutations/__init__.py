@@ -31,6 +31,9 @@ class Mutation:
     wants: tuple[str, ...] = ()
     stand_in: dict[str, Any] = field(default_factory=dict)
 
+    def __contains__(self, configuration: str) -> bool:
+        return configuration in (*self.exposed, *self.isolated)
+
 
 def table() -> dict[str, Mutation]:
     """The tables of all modules."""
