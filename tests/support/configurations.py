@@ -61,11 +61,11 @@ class Naive(Subject):
         place.mkdir(exist_ok=True)
         lines = ["set -e", f"mount -t tmpfs none {place}"]
         for entry in sorted(Path(self._root.layers[0]).iterdir()):
-            target = place / entry.name
+            inside = place / entry.name
             if entry.is_symlink():
-                lines.append(f"ln -sfn {os.readlink(entry)} {target}")
-            elif entry.name not in ("proc", "sys", "dev"):
-                lines.append(f"mkdir -p {target}; mount --bind {entry} {target}")
+                lines.append(f"ln -s {os.readlink(entry)} {inside}")
+            elif entry.name not in _KERNELS:
+                lines.append(f"mkdir {inside}; mount --bind {entry} {inside}")
         lines += [f"mkdir {place}/{one}; mount --rbind /{one} {place}/{one}" for one in _KERNELS]
         for row in overlay.get("mounts", ()):
             target = f"{place}{row['target']}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import signal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,7 +17,9 @@ from isolate.probe.model import (
     VACUOUS,
     Answer,
     Finding,
+    InsideProbe,
     Outcome,
+    Planted,
     Scene,
     verdict,
 )
@@ -25,7 +27,7 @@ from isolate.probe.session import answers, observe_all
 from isolate.probe.subject import Bare
 
 if TYPE_CHECKING:
-    from isolate.probe.model import Planted
+    from isolate.probe.model import Probe
 
 REACHED = Outcome(reached=True, evidence="x")
 NOT_REACHED = Outcome(reached=False, evidence="x")
@@ -99,37 +101,28 @@ def test_only_marked_lines_are_answers() -> None:
     assert given.own_kernel
 
 
-class Broken:
-    """Stands in for a third party's probe at each of its three places."""
+def raising(where: str) -> type[Probe]:
+    """A third party's probe that fails at one of its places."""
 
-    def __init__(self, where: str) -> None:
-        self.where = where
+    class Raising(InsideProbe):
+        """Raise."""
 
-    def make(self) -> Any:
-        from isolate.probe.model import InsideProbe
-        from isolate.probe.model import Planted as Prepared
+        meaning = remedy = "It raises."
+        attempt = "isolate.probe.inside.kernel:boot_id"
 
-        where = self.where
+        def plant(self, scene: Scene) -> Planted:
+            if where == "plant":
+                raise ZeroDivisionError
+            if where == "host":
+                raise PermissionError(errno.EPERM, "no")
+            return Planted(no="such argument") if where == "attempt" else Planted()
 
-        class Raising(InsideProbe):
-            """Raise."""
+        def confirm(self, scene: Scene, answer: Answer) -> Outcome:
+            if where == "confirm":
+                raise KeyError(where)
+            return judged(answer, "tried", reached=False)
 
-            meaning = remedy = "It raises."
-            attempt = "isolate.probe.inside.kernel:boot_id"
-
-            def plant(self, scene: Scene) -> Planted:
-                if where == "plant":
-                    raise ZeroDivisionError
-                if where == "host":
-                    raise PermissionError(errno.EPERM, "no")
-                return Prepared(**({"no": "such"} if where == "attempt" else {}))
-
-            def confirm(self, scene: Scene, answer: Answer) -> Outcome:
-                if where == "confirm":
-                    raise KeyError(where)
-                return judged(answer, "tried", reached=False)
-
-        return Raising
+    return Raising
 
 
 @pytest.mark.parametrize(
@@ -144,15 +137,26 @@ class Broken:
 def test_a_probe_that_raises_costs_only_its_own_verdict(
     where: str, failed: bool, words: str
 ) -> None:
-    probes = {"x.broken": Broken(where).make(), "x.sound": Broken("nowhere").make()}
+    probes = {"x.broken": raising(where), "x.sound": raising("nowhere")}
     found = observe_all(probes, Bare())
     assert found["x.broken"].failed is failed
     assert words in found["x.broken"].evidence
     assert found["x.sound"].reached is False
 
 
-def test_a_contradiction_is_a_claim_found_exposed() -> None:
-    row = {"probe": "a.b", "backend": "x", "evidence": "e", "meaning": "m"}
-    for claimed, found, expected in ((True, EXPOSED, True), (False, EXPOSED, False)):
-        assert Finding(**row, claimed=claimed, verdict=found).contradicts is expected
-    assert not Finding(**row, claimed=True, verdict=ISOLATED).contradicts
+@pytest.mark.parametrize(
+    ("claimed", "found", "contradicts"),
+    [
+        (True, EXPOSED, True),
+        (False, EXPOSED, False),
+        (None, EXPOSED, False),
+        (True, ISOLATED, False),
+    ],
+)
+def test_a_contradiction_is_a_claim_found_exposed(
+    claimed: bool | None, found: str, contradicts: bool
+) -> None:
+    finding = Finding(
+        probe="a.b", backend="x", evidence="e", meaning="m", claimed=claimed, verdict=found
+    )
+    assert finding.contradicts is contradicts
