@@ -212,4 +212,8 @@ class Contained(Subject):
 def _given_up(spec: Spec) -> frozenset[str]:
     """The features that this spec does without: what the backend then no longer claims."""
     given_up = {f"view.{view}" for view in set(VIEWS) - meaning.views(spec)}
-    return frozenset(given_up | ({"root.fence"} if spec.privileges.privileged else set()))
+    if spec.privileges.privileged:
+        given_up.add("root.fence")
+    if spec.root.source == "host":
+        given_up.add("root")
+    return frozenset(given_up)

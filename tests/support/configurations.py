@@ -34,6 +34,7 @@ SPECS: dict[str, tuple[str, dict[str, Any]]] = {
     "chroot": ("chroot", {}),
     "privileged": ("namespaces", {"privileges": {"privileged": True}, "isolate": []}),
     "host network": ("namespaces", {"network": {"mode": "host"}}),
+    "host root": ("namespaces", {"root": {"source": "host"}}),
     "volume": ("namespaces", {"mounts": [{"source": "/var/tmp", "target": "/var/tmp"}]}),
 }
 LIARS = ("liar-pids", "liar-network", "liar-proc")  # by their module in tests/contract

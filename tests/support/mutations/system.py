@@ -8,7 +8,7 @@ SOUND = ("namespaces", "jail")
 CHROOT = ("chroot", "naive")
 
 TABLE = {
-    "fs.direct": Mutation(("volume",), ("chroot", *SOUND)),
+    "fs.direct": Mutation(("volume", "host root"), ("chroot", *SOUND)),
     "fs.double_chroot": Mutation(CHROOT, SOUND),
     "fs.proc1_root": Mutation((*CHROOT, "privileged"), SOUND),
     "fs.file_handle": Mutation(("privileged", "naive"), SOUND),
