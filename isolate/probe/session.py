@@ -150,9 +150,13 @@ def answers(stdout: bytes, mark: str) -> list[Answer]:
     found = []
     for line in stdout.splitlines():
         text = line.decode(errors="replace")
-        if text.startswith(mark):
+        if not text.startswith(mark):
+            continue
+        try:
             said: dict[str, Any] = json.loads(text.removeprefix(mark))
-            found.append(Answer(**said))
+        except ValueError:  # cut off, where the container was ended in the middle of it
+            break
+        found.append(Answer(**said))
     own_kernel = bool(found) and found[0].value not in (None, boot_id())
     for answer in found:
         answer.own_kernel = own_kernel

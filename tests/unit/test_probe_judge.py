@@ -95,7 +95,7 @@ def test_hostile_words_become_short_and_printable() -> None:
 
 
 def test_only_marked_lines_are_answers() -> None:
-    out = b'noise\nm1{"value": "another boot"}\n{"value": 5}\nm1{"value": 7}\n'
+    out = b'noise\nm1{"value": "another boot"}\n{"value": 5}\nm1{"value": 7}\nm1{"val'
     (given,) = answers(out, "m1")
     assert given.value == 7
     assert given.own_kernel
