@@ -4,6 +4,7 @@
 registers it by the hook `isolate_register_probes`.
 """
 
+from isolate.probe.judge import found_token, judged
 from isolate.probe.model import (
     VERDICTS,
     Answer,
@@ -26,4 +27,6 @@ __all__ = [
     "Planted",
     "Probe",
     "Scene",
+    "found_token",
+    "judged",
 ]

@@ -177,9 +177,14 @@ def _scratch(stack: ExitStack) -> int:
 
 def answers(stdout: bytes, mark: str) -> list[Answer]:
     """What the driver has written, in the order of the attempts."""
-    lines = stdout.decode(errors="replace").splitlines()
-    said = [line.removeprefix(mark) for line in lines if line.startswith(mark)]
-    return [Answer(**json.loads(line)) for line in said]
+    found = []
+    for line in stdout.decode(errors="replace").splitlines():
+        if line.startswith(mark):
+            try:
+                found.append(Answer(**json.loads(line.removeprefix(mark))))
+            except ValueError:  # cut off, where the container was ended in the middle of it
+                break
+    return found
 
 
 def _driver(subject: Subject) -> list[str]:

@@ -41,13 +41,27 @@ class Found:
         self.attempt = shown(" ".join(paragraph.split()), _WORDS)
 
 
+class _FirstStands(Registry):
+    """A registry in which nobody takes another's name, or ends another's registration by it."""
+
+    def __init__(self, warn: Callable[[str], None]) -> None:
+        super().__init__()
+        self._warn = warn
+
+    def add(self, name: str, target: str | type, *, summary: str = "") -> None:
+        if self.get(name) is None:
+            super().add(name, target, summary=summary)
+        else:
+            self._warn(f"probe {shown(name)} is registered twice: the first one stands")
+
+
 def discover(warn: Callable[[str], None] = warn) -> dict[str, Found]:
     """Every probe that is registered and sound, in the order of registration.
 
     Args:
         warn: is told of each broken one, in one printable line.
     """
-    registry = Registry()
+    registry = _FirstStands(warn)
     Hooks(warn).register_probes(registry)
     found = {}
     for name in registry:

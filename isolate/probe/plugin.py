@@ -85,7 +85,7 @@ PROBES = {
 }
 
 
-@hookimpl
+@hookimpl(tryfirst=True)  # the ids of the catalogue are its own
 def isolate_register_probes(registry: Registry) -> None:
     """Register them; each is imported when it is wanted."""
     for name, (place, summary) in PROBES.items():

@@ -285,4 +285,9 @@ class Contained(Subject):
 
 def _given_up(spec: Spec) -> frozenset[str]:
     """The features that this spec does without: what the backend then no longer claims."""
-    return frozenset(f"view.{view}" for view in set(VIEWS) - meaning.views(spec))
+    given_up = {f"view.{view}" for view in set(VIEWS) - meaning.views(spec)}
+    if spec.privileges.privileged:
+        given_up.add("root.fence")
+    if spec.root.source == "host":
+        given_up.add("root")
+    return frozenset(given_up)

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import sys
+import sysconfig
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support.installation import Installation
 from tests.support.pages import ROOT, Shell, run, steps
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.command import Isolate
 
 AS_ROOT = [
@@ -24,6 +26,7 @@ AS_ROOT = [
     "docs/how-to/clean-up-after-a-crash.md",
 ]
 ROOTLESS = ["docs/how-to/run-rootless.md"]
+WITH_PIP = ["docs/how-to/write-a-probe.md"]
 
 
 def _follow(page: str, cmd: Isolate) -> None:
@@ -60,6 +63,24 @@ def test_page_of_an_ordinary_user(page: str, rootless_cmd: Isolate) -> None:
     _follow(page, rootless_cmd)
 
 
+@pytest.mark.needs("root", "bwrap", "index", "cgroup:memory", "cgroup:pids", "cgroup:freezer")
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("page", WITH_PIP)
+def test_page_that_installs(page: str, isolate_cmd: Isolate) -> None:
+    """In an environment of its own, which has what this one has."""
+    venv = isolate_cmd.state.parent / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    (site,) = venv.glob("lib/python*/site-packages")
+    here = sysconfig.get_path("purelib")
+    (site / "here.pth").write_text(f"import site; site.addsitedir({here!r})\n")
+    for program in ("mypy", "ruff"):
+        (venv / "bin" / program).symlink_to(Path(sys.executable).parent / program)
+    del isolate_cmd.environment["PYTHONWARNINGS"]  # pip's own are no matter of ours
+    isolate_cmd.environment["PATH"] = f"{venv}/bin:{isolate_cmd.environment['PATH']}"
+    isolate_cmd.installation = Installation(str(venv / "bin" / "python"), None)
+    _follow(page, isolate_cmd)
+
+
 @pytest.mark.needs("root", "cgroup:memory", "cgroup:pids", "cgroup:freezer")
 def test_the_readme_says_what_the_demo_shows(isolate_cmd: Isolate) -> None:
     demo = subprocess.run(
@@ -90,4 +111,4 @@ def test_every_page_with_commands_is_executed() -> None:
     pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
     with_commands = {str(page.relative_to(ROOT)) for page in pages if steps(page)}
     shown = {"docs/reference/plugin-api.md"}  # its files are an example, and no command
-    assert with_commands - shown == {*AS_ROOT, *ROOTLESS}
+    assert with_commands - shown == {*AS_ROOT, *ROOTLESS, *WITH_PIP}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
     from isolate.probe.model import Answer, Scene
 
 _FILES = "isolate.probe.inside.files"
-_VOLUME = "/isolate-volume"  # where volumes of the probes appear inside
+# Where volumes of the probes appear inside: a place that a read-only root has too.
+_VOLUME = "/tmp/isolate-volume"  # noqa: S108 - of the container
+_ELSEWHERE = ("/srv", "/opt", "/usr/local", "/var/lib")
 _FENCE = "Use a backend with root.fence: pivot_root or a machine of its own, not chroot."
 
 
@@ -56,13 +60,29 @@ class Direct(InsideProbe):
     meaning = "The program reads the host's files by their paths."
     remedy = "Give it a root of its own: any --rootfs but host."
     feature = "root"
-    attempt = f"{_FILES}:read"
+    attempt = f"{_FILES}:read_first"
 
     def plant(self, scene: Scene) -> Planted:
-        return Planted(path=plant_file(scene))
+        self._paths = [plant_file(scene), *_plant_elsewhere(scene)]
+        return Planted(paths=self._paths)
 
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
-        return found_token(scene, answer, f"open {scene.directory}/token")
+        return found_token(scene, answer, f"open {', '.join(self._paths)}")
+
+
+def _plant_elsewhere(scene: Scene) -> list[str]:
+    """The token once more, away from the places for temporary files: a backend that shows the
+    host's tree may give the container its own of those. None where we may write nowhere."""
+    for place in (*_ELSEWHERE, os.path.expanduser("~")):
+        try:
+            directory = tempfile.mkdtemp(prefix="isolate-probe-", dir=place)
+        except OSError:
+            continue
+        scene.cleanup(shutil.rmtree, directory)
+        Path(directory).chmod(0o755)
+        Path(directory, "token").write_text(scene.token, encoding="ascii")
+        return [f"{directory}/token"]
+    return []
 
 
 class DoubleChroot(InsideProbe):

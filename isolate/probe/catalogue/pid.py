@@ -54,7 +54,7 @@ class Signal(InsideProbe):
 
 
 class _Memory(InsideProbe):
-    """Read the token in a host process's memory."""
+    """A way to the token in a host process's memory."""
 
     feature = "view.pids"
     remedy = f"{_REMEDY} A user namespace and a system call filter are further walls."
