@@ -118,7 +118,7 @@ class Executables(threading.Thread):
 
     def run(self) -> None:
         """Run it to its end."""
-        time.sleep(0.2)  # the watcher inside is there by then
+        time.sleep(0.1)  # the watcher inside is there by then
         running = subprocess.Popen(
             self._command,
             stdin=subprocess.DEVNULL,

@@ -21,103 +21,121 @@ if TYPE_CHECKING:
 
 _PATIENCE = 5.0  # seconds in which the kernel must have torn down what was let go of
 _START = 30.0  # seconds in which it must have started
-_BEFORE = 1.0  # seconds until the look before anything is collected
+_BEFORE = 0.4  # seconds until the look before anything is collected
 _LIFE = 60  # seconds that the program lives at the most
 
 
 class Residue(Probe):
     """Kill who looks after a container by SIGKILL, and look: at once, and after gc.
 
-    Killed are the process that launched it and, for a detached one, the supervisor; that one is
-    taken over by the next supervisor, and deleted then.
+    Killed are the process that launched one and, for a detached one, the supervisor; that container
+    is taken over by the next supervisor, and deleted then.
     """
 
     meaning = "Crashes leave processes, mounts, cgroups, links or keys on the host."
     remedy = "Report it as a bug of the backend; what is named here can be removed by hand."
 
     def observe(self, scene: Scene) -> Outcome:
-        trials = [_launched(scene)]
-        if isinstance(scene.subject, Contained):
-            trials.append(_detached(scene, scene.subject))
-        failed = [trial.words for trial in trials if trial.failed]
+        subject = scene.subject
+        trials: list[_Trial] = [_Launched(scene)]
+        if isinstance(subject, Contained):
+            trials.append(_Detached(scene, subject))
+        failed = [trial.how for trial in trials if not _within(_START, trial.runs)]
         if failed:
-            return Outcome.failure("; ".join(failed))
+            return Outcome.failure(f"a container didn't start: {', '.join(failed)}")
+        for trial in trials:
+            trial.kill()
+        time.sleep(_BEFORE)
+        left = [trial.made.still() for trial in trials]
+        words = subject.collect() if isinstance(subject, Contained) else ""
+        for trial in trials:
+            trial.delete()
+        if subject.contains:
+            _within(_PATIENCE, lambda: not any(trial.made.still() for trial in trials))
+        after = [trial.made.still() for trial in trials]
+        evidence = "; ".join(
+            f"{trial.how}, then SIGKILL: of {trial.made} left {_named(one)}, after gc {_named(two)}"
+            for trial, one, two in zip(trials, left, after, strict=True)
+        )
         return Outcome(
-            reached=any(trial.after for trial in trials),
-            evidence="; ".join(trial.words for trial in trials),
+            reached=any(after),
+            evidence=f"{evidence}{f'; gc: {words}' if words else ''}",
             numbers={
-                "kinds_left": sum(len(trial.left) for trial in trials),
-                "kinds_left_after_gc": sum(len(trial.after) for trial in trials),
+                "kinds_left": sum(map(len, left)),
+                "kinds_left_after_gc": sum(map(len, after)),
             },
         )
 
 
 class _Trial:
-    """What was left at once and after collecting, and all of it in words."""
+    """A container with a program that lives for a while, ended with the scene.
 
-    def __init__(
-        self, words: str, left: list[str], after: list[str], *, failed: bool = False
-    ) -> None:
-        self.words = words
-        self.left = left
-        self.after = after
-        self.failed = failed
+    Attributes:
+        how: it is started.
+        made: what there is of it, once it has been killed.
+    """
 
+    how: str
 
-def _launched(scene: Scene) -> _Trial:
-    """A container whose launcher is killed."""
-    program, name = _program(scene, "launched")
-    command = scene.subject.launcher(program, name)
-    before = Remains(program, name, {})
-    quiet = subprocess.DEVNULL
-    with subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet) as launcher:
-        return _tried(scene, before, lambda: [launcher.pid], launcher.kill)
+    def __init__(self, scene: Scene) -> None:
+        code = f"import time; time.sleep({_LIFE})"
+        self.program = [*scene.subject.python(), "-c", code, f"{scene.token}-{self.how}"]
+        self.name = f"probe-{self.how}-{scene.token.removeprefix('canary-')}"
+        self.made = Remains(self.program, self.name, {})
+        scene.cleanup(_end, self.program)
 
+    def runs(self) -> bool:
+        """Whether the program runs."""
+        return bool(_running(self.program))
 
-def _detached(scene: Scene, subject: Contained) -> _Trial:
-    """A detached container whose supervisor is killed."""
-    program, name = _program(scene, "detached")
-    before = Remains(program, name, {})
-    scene.cleanup(subject.delete, name)
-    words = subject.detach(program, name)
-    if words:
-        return _Trial(f"detached: {words}", [], [], failed=True)
-    return _tried(scene, before, subject.supervisors, lambda: subject.delete(name))
+    def supervisors(self) -> list[int]:
+        """The pids of those who look after it."""
+        raise NotImplementedError
 
+    def kill(self) -> None:
+        """Kill them."""
+        self.made = Remains(self.program, self.name, self.made.found)
+        for pid in self.supervisors():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
 
-def _program(scene: Scene, how: str) -> tuple[list[str], str]:
-    """A program that lives for a while, ended with the scene; its container's name."""
-    code = f"import time; time.sleep({_LIFE})"
-    program = [*scene.subject.python(), "-c", code, f"{scene.token}-{how}"]
-    scene.cleanup(_end, program)
-    return program, f"probe-{how}-{scene.token.removeprefix('canary-')}"
+    def delete(self) -> None:
+        """Delete what goes on by intent."""
 
 
-def _tried(
-    scene: Scene,
-    before: Remains,
-    supervisors: Callable[[], list[int]],
-    delete: Callable[[], object],
-) -> _Trial:
-    """Kill the supervisors of what has been started since `before`, collect, delete."""
-    if not _within(_START, before.runs):
-        delete()
-        return _Trial(f"{before.name}: it didn't start", [], [], failed=True)
-    made = Remains(before.program, before.name, before.found)
-    for pid in supervisors():
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    time.sleep(_BEFORE)
-    left = made.still()
-    words = ""
-    if isinstance(scene.subject, Contained):
-        words = scene.subject.collect()
-        delete()
-        _within(_PATIENCE, lambda: not made.still())
-    after = made.still()
-    evidence = f"{made.name.split('-')[1]}, then SIGKILL: of {made} left {_named(left)}, "
-    evidence += f"after gc {_named(after)}{f' ({words})' if words else ''}"
-    return _Trial(evidence, left, after)
+class _Launched(_Trial):
+    """Its launcher waits for it."""
+
+    how = "launched"
+
+    def __init__(self, scene: Scene) -> None:
+        super().__init__(scene)
+        quiet = subprocess.DEVNULL
+        command = scene.subject.launcher(self.program, self.name)
+        self._launcher = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+        scene.cleanup(self._launcher.wait)
+        scene.cleanup(self._launcher.kill)
+
+    def supervisors(self) -> list[int]:
+        return [self._launcher.pid]
+
+
+class _Detached(_Trial):
+    """It runs in the background."""
+
+    how = "detached"
+
+    def __init__(self, scene: Scene, subject: Contained) -> None:
+        super().__init__(scene)
+        self._subject = subject
+        scene.cleanup(subject.delete, self.name)
+        subject.detach(self.program, self.name)
+
+    def supervisors(self) -> list[int]:
+        return self._subject.supervisors()
+
+    def delete(self) -> None:
+        self._subject.delete(self.name)
 
 
 def _named(left: list[str]) -> str:
@@ -149,14 +167,12 @@ class Remains:
     keys by having come since `before`, keys only where they are a user's of its processes.
 
     Attributes:
-        program: the command line of its program.
-        name: the container's.
         found: by kind.
     """
 
     def __init__(self, program: list[str], name: str, before: dict[str, set[str]]) -> None:
-        self.program = program
-        self.name = name
+        self._program = program
+        self._name = name
         self._users: set[str] = set()
         for pid in _running(program):
             with suppress(OSError):
@@ -165,16 +181,12 @@ class Remains:
 
     def _look(self) -> dict[str, set[str]]:
         return {
-            "process": set(map(str, _running(self.program))),
-            "cgroup": {path for path in _cgroups() if self.name in path},
-            "mount": {row for row in _mounts() if self.name in row},
+            "process": set(map(str, _running(self._program))),
+            "cgroup": {path for path in _cgroups() if self._name in path},
+            "mount": {row for row in _mounts() if self._name in row},
             "link": set(os.listdir("/sys/class/net")),
             "key": set(_keys(self._users)),
         }
-
-    def runs(self) -> bool:
-        """Whether the program runs."""
-        return bool(_running(self.program))
 
     def still(self) -> list[str]:
         """The kinds of what is still there, each with how many."""

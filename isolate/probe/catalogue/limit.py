@@ -34,7 +34,8 @@ _LIMITS = "isolate.probe.inside.limits"
 _PLACES = ("/", "/var/tmp", "/root", "/home")  # noqa: S108 - places to try
 MEMORY = 64 * 2**20  # bytes
 PIDS = 48
-RATE = 4 * 2**20  # bytes a second
+RATE = 8 * 2**20  # bytes a second
+_WRITTEN = RATE // 2
 _ASK = "Use a backend that promises {}, and ask for it: {}."
 
 
@@ -111,7 +112,7 @@ class Cpu(LiveProbe):
     def look(self, scene: Scene, inside: Inside) -> Outcome:
         driver = inside.driver()
         begun, used = time.monotonic(), _cpu_seconds(driver)
-        answer = inside.call(f"{_LIMITS}:burn", seconds=10, processes=2, duration=0.8)
+        answer = inside.call(f"{_LIMITS}:burn", seconds=10, processes=2, duration=0.5)
         inside.call(f"{_LIMITS}:count_objects")  # by then the one before has been waited for
         passed = time.monotonic() - begun
         share = (_cpu_seconds(driver) - used) / passed
@@ -155,7 +156,7 @@ def _free(place: str) -> int:
 
 
 class Io(LiveProbe):
-    """Write 4 MiB to the disk below a limit of 4 MiB a second."""
+    """Write 4 MiB to the disk below a limit of 8 MiB a second."""
 
     meaning = "The program takes the disk's bandwidth, and everything else waits."
     remedy = _ASK.format("limits.io", "--io-max")
@@ -173,15 +174,15 @@ class Io(LiveProbe):
             seconds=10,
             directories=[scene.directory, *_PLACES],
             token=scene.token,
-            size=RATE,
+            size=_WRITTEN,
         ) as answer:
             passed = time.monotonic() - begun
             written = max((outside.written(pid) for pid in inside.processes()), default=0)
-        tried = f"write {RATE >> 20} MiB"
+        tried = f"write {_WRITTEN >> 20} MiB"
         seen = f"the host counts {written >> 20} MiB to the disk in {passed:.2f} s"
-        if answer.fault is None and written < RATE // 2:
+        if answer.fault is None and written < _WRITTEN // 2:
             return Outcome.unclear(f"{tried}: {answer}; {seen}")
-        return judged(answer, tried, reached=answer.fault is None and passed < 0.5, seen=seen)
+        return judged(answer, tried, reached=answer.fault is None and passed < 0.25, seen=seen)
 
 
 class Realtime(LiveProbe):

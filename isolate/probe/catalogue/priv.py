@@ -254,7 +254,7 @@ class RuntimeExe(LiveProbe):
     remedy = "Use a runtime that isn't visible inside, or that executes from a sealed copy."
 
     def look(self, scene: Scene, inside: Inside) -> Outcome:
-        pause = [*scene.subject.python(), "-c", "import time; time.sleep(0.3)", scene.token]
+        pause = [*scene.subject.python(), "-c", "import time; time.sleep(0.1)", scene.token]
         command = scene.subject.further(inside.name, pause)
         if command is None:
             return Outcome(reached=False, evidence="nothing can be executed in its containers")
