@@ -124,7 +124,7 @@ def _explain(findings: Sequence[Finding]) -> None:
     claim = {
         True: f"isolated here, by the feature {finding.feature}",
         False: f"nothing: it doesn't have the feature {finding.feature}",
-        None: "nothing: no feature speaks of it",
+        None: "nothing: no feature speaks of it, or none that the spec asks for",
     }[finding.claimed]
     rows = {
         "probe": f"{finding.probe}: {found.summary}",

@@ -37,10 +37,12 @@ class Talk:
 
     Attributes:
         alive: whether it has answered so far.
+        hung: whether it didn't answer in time.
     """
 
     def __init__(self, running: subprocess.Popen[bytes], errors: int) -> None:
         self.alive = True
+        self.hung = False
         self._running = running
         self._errors = errors
         self._unread = b""
@@ -82,8 +84,10 @@ class Talk:
         stdout = self._running.stdout
         while self.alive and stdout is not None and b"\n" not in self._unread:
             left = max(0.0, deadline - time.monotonic())
-            ready = select.select([stdout], [], [], left)[0]
-            part = os.read(stdout.fileno(), 65536) if ready else b""
+            if not select.select([stdout], [], [], left)[0]:
+                self.alive, self.hung = False, True
+                break
+            part = os.read(stdout.fileno(), 65536)
             self._unread += part
             self.alive = bool(part)
         line, newline, self._unread = self._unread.partition(b"\n")
@@ -91,6 +95,8 @@ class Talk:
 
     def _words(self) -> str:
         """Why it ended: what isolate said."""
+        if self.hung:
+            return "no answer in time"
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._running.wait(2)
         said = error_line(os.pread(self._errors, 65536, 0))
@@ -102,7 +108,7 @@ class Talk:
             with contextlib.suppress(OSError):
                 self._running.stdin.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            self._running.wait(_START)
+            self._running.wait(0 if self.hung else _START)
 
 
 class Inside(Talk):
@@ -130,6 +136,7 @@ class Inside(Talk):
         super().__init__(stack.enter_context(launch), errors)
         stack.callback(self.finish)
         found = self.call(BOOT_ID, seconds=_START)
+        subject.hung = self.hung
         if not self.alive:
             raise IsolateError(f"no answer from inside: {found}")
         # A runtime may show a boot id of its own making; that the host has no such process is

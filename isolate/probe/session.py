@@ -159,7 +159,7 @@ def _finding(
         probe=name,
         backend=subject.name,
         verdict=verdict(control, outcome),
-        claimed=probe.feature in subject.claims if probe.feature else None,
+        claimed=subject.promises(probe.feature) if probe.feature else None,
         evidence=shown(outcome.evidence, _WORDS),
         control=shown(control.evidence, _WORDS),
         meaning=probe.meaning,

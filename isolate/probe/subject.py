@@ -65,11 +65,13 @@ class Subject(ABC):
         name: the backend's name; `host` for the bare host.
         contains: whether it makes a container; False for the bare host.
         claims: the features that it promises here.
+        hung: whether a program took longer than anybody waits; it isn't asked again.
     """
 
     name: str
     contains: bool = True
     claims: frozenset[str] = frozenset()
+    hung: bool = False
 
     @abstractmethod
     def python(self) -> list[str]:
@@ -95,6 +97,11 @@ class Subject(ABC):
     def missing(self, overlay: Mapping[str, Any]) -> frozenset[str]:
         """The features that `overlay` asks for and that it lacks; `command` waives them."""
         return frozenset()
+
+    def promises(self, feature: str) -> bool | None:
+        """Whether it promises a feature here; None where it does so on request only, and isn't
+        asked."""
+        return feature in self.claims
 
     def layers(self) -> tuple[str, ...]:
         """The host's directories of which the root is made; none where it is the host's own."""
@@ -135,6 +142,7 @@ class Subject(ABC):
             try:
                 stdout, stderr = running.communicate(stdin, patience)
             except subprocess.TimeoutExpired:
+                self.hung = patience >= PATIENCE  # less is a probe's own bound
                 _end(running)
                 stdout, stderr = running.communicate()
                 return Done(None, stdout, stderr)
@@ -182,16 +190,21 @@ class Contained(Subject):
         backend: its name.
         document: the spec as plain data, without the program.
         state: the state directory of these containers.
+        name: what this subject is called, where that isn't the backend's name.
 
     Raises IsolateError where the backend or the root can't be had.
     """
 
-    def __init__(self, backend: str, document: Mapping[str, Any], state: str) -> None:
-        self.name = backend
+    def __init__(
+        self, backend: str, document: Mapping[str, Any], state: str, *, name: str | None = None
+    ) -> None:
+        self.backend = backend
+        self.name = name or backend
         self.state = os.path.abspath(state)
         self.document = dict(document)
         spec = Spec.build(merge(self.document, {"process": {"args": ["x"]}}), "")
         self.claims = load(backend).capabilities() - _given_up(spec)
+        self._asked = required(spec)
         self._root = rootfs.prepare(spec.root.source)
         self._guest = None if self._root.python else guest.Python()
         if self._guest is not None:
@@ -223,6 +236,11 @@ class Contained(Subject):
         merged = merge(merge(self.document, dict(overlay)), {"process": {"args": list(argv)}})
         waived = {*merged.get("allow_degraded", ()), *self.missing(overlay)}
         return {**merged, "allow_degraded": sorted(waived)}
+
+    def promises(self, feature: str) -> bool | None:
+        if feature.startswith("privileges.") and feature not in self._asked:
+            return None
+        return super().promises(feature)
 
     def missing(self, overlay: Mapping[str, Any]) -> frozenset[str]:
         merged = merge(merge(self.document, dict(overlay)), {"process": {"args": ["x"]}})
@@ -266,7 +284,7 @@ class Contained(Subject):
         return error_line(done.stderr) if done.returncode else ""
 
     def further(self, name: str, argv: Sequence[str]) -> list[str] | None:
-        if not isinstance(load(self.name), Executes):
+        if not isinstance(load(self.backend), Executes):
             return None
         return [*self._isolate("exec"), name, "--", *argv]
 
@@ -276,11 +294,13 @@ class Contained(Subject):
     def _chosen(
         self, argv: Sequence[str], overlay: Mapping[str, Any], name: str | None
     ) -> list[str]:
+        if self.hung:
+            raise IsolateError(f"{self.name} hung, and isn't asked again")
         file = os.path.join(self._specs.name, f"{secrets.token_hex(8)}.json")
         with open(file, "w", encoding="utf-8") as stream:
             json.dump(self.spec(argv, overlay), stream)
         named = [f"--name={name}"] if name else []
-        return [f"--backend={self.name}", f"--spec={file}", *named]
+        return [f"--backend={self.backend}", f"--spec={file}", *named]
 
 
 def _given_up(spec: Spec) -> frozenset[str]:
