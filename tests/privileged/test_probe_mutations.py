@@ -6,16 +6,24 @@ import pytest
 
 from isolate.probe.plugin import PROBES
 from tests.support import mutations
-from tests.support.configurations import LIARS, NAIVE, SPECS, Columns, probe_command
+from tests.support.configurations import (
+    GVISOR,
+    LIARS,
+    MEMINFO,
+    NAIVE,
+    SPECS,
+    Columns,
+    probe_command,
+)
 
 pytestmark = [
-    pytest.mark.needs("root", "unshare"),
+    pytest.mark.needs("root", "unshare", "runsc"),
     pytest.mark.timeout(180),  # the first to ask for a column runs it
 ]
 TABLE = mutations.table()
-WALLS = ("fs", "kernel", "dev", "pid", "ipc")
+WALLS = ("fs", "kernel", "dev", "pid", "ipc", "priv", "syscall")
 DEFAULTS = ("namespaces", "jail")
-KNOWN = (*SPECS, NAIVE, *LIARS)
+KNOWN = (*SPECS, NAIVE, MEMINFO, GVISOR, *LIARS)
 
 
 @pytest.fixture(scope="module")

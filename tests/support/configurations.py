@@ -36,20 +36,29 @@ SPECS: dict[str, tuple[str, dict[str, Any]]] = {
     "host network": ("namespaces", {"network": {"mode": "host"}}),
     "host root": ("namespaces", {"root": {"source": "host"}}),
     "volume": ("namespaces", {"mounts": [{"source": "/var/tmp", "target": "/var/tmp"}]}),
+    "new privileges": ("namespaces", {"privileges": {"no_new_privileges": False}}),
+    "read-only": ("namespaces", {"root": {"readonly": True}}),
 }
 LIARS = ("liar-pids", "liar-network", "liar-proc")  # by their module in tests/contract
-NAIVE = "naive"
+NAIVE, MEMINFO, GVISOR = "naive", "own meminfo", "gvisor"
+WHOLE = ("namespaces", "jail", "chroot")  # of which tests look at every probe
 _LIARS_HERE = Path(__file__).parents[1] / "contract" / "liars"
 
 
 class Naive(Subject):
-    """A runtime as one writes it in an afternoon: chroot(8) into the image itself, with the host's
-    proc, sys and dev, and mount points made by `mkdir -p` from outside."""
+    """A runtime as one writes it in an afternoon: chroot(2) into the image itself and no chdir(2),
+    with the host's proc, sys and dev, and mount points made by `mkdir -p` from outside; a launcher
+    that dies without a thought of the program.
+
+    Args:
+        meminfo: what /proc/meminfo shows instead of the host's, as by LXCFS.
+    """
 
     name = NAIVE
 
-    def __init__(self) -> None:
+    def __init__(self, meminfo: str | None = None) -> None:
         self._root = rootfs.prepare("base")
+        self._meminfo = meminfo
 
     def layers(self) -> tuple[str, ...]:
         return self._root.layers
@@ -70,15 +79,37 @@ class Naive(Subject):
             elif entry.name not in _KERNELS:
                 lines.append(f"mkdir {inside}; mount --bind {entry} {inside}")
         lines += [f"mkdir {place}/{one}; mount --rbind /{one} {place}/{one}" for one in _KERNELS]
+        if self._meminfo is not None:
+            Path(f"{place}.meminfo").write_text(self._meminfo)
+            lines.append(f"mount --bind {place}.meminfo {place}/proc/meminfo")
         for row in overlay.get("mounts", ()):
             target = f"{place}{row['target']}"
             what = "-t tmpfs none" if row["type"] == "tmpfs" else f"--bind {row['source']}"
             lines.append(f"mkdir -p {target}; mount {what} {target}")
-        script = "\n".join([*lines, f'exec chroot {place} "$@"'])
+        enter = f"import os, sys; os.chroot({str(place)!r}); os.execv(sys.argv[1], sys.argv[1:])"
+        script = "\n".join([*lines, f'exec {sys.executable} -I -S -c "{enter}" "$@"'])
         return ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", *argv]
+
+    def launcher(self, argv: Sequence[str], name: str) -> list[str]:
+        return ["sh", "-c", '"$@"; true', "sh", *self.command(argv, {}, name)]
 
 
 _KERNELS = ("proc", "sys", "dev")
+_LIMIT = "MemTotal:          65536 kB\n"
+
+
+class Gvisor(Subject):
+    """A kernel of its own: runsc(1) on the host's files, below a layer in memory."""
+
+    name = GVISOR
+
+    def python(self) -> list[str]:
+        return [os.path.realpath(sys.executable), "-I", "-S"]
+
+    def command(
+        self, argv: Sequence[str], _overlay: Mapping[str, Any], _name: str | None = None
+    ) -> list[str]:
+        return ["runsc", "--network=none", "--ignore-cgroups", "do", "-quiet", "--", *argv]
 
 
 class Columns:
@@ -96,7 +127,14 @@ class Columns:
 
     def _run(self, name: str) -> Column:
         with _subject(name) as subject:
-            return {row.probe: row for row in self._session.findings(subject)}
+            return {row.probe: row for row in self._session_of(name).findings(subject)}
+
+    def _session_of(self, name: str) -> Session:
+        """All probes, or those that the configuration turns, with a control of their own."""
+        if name in WHOLE:
+            return self._session
+        table = mutations.table()
+        return Session({key: one for key, one in self.probes.items() if name in table[key]})
 
     def _lied(self, name: str) -> Column:
         """By the command line, for which the liars are installed; the groups that should tell."""
@@ -139,8 +177,8 @@ def _testable(name: str, probe: type[Probe]) -> type[Probe]:
 
 @contextlib.contextmanager
 def _subject(name: str) -> Iterator[Subject]:
-    if name == NAIVE:
-        yield Naive()
+    if name not in SPECS:
+        yield Gvisor() if name == GVISOR else Naive(_LIMIT if name == MEMINFO else None)
         return
     backend, document = SPECS[name]
     with TemporaryDirectory(dir=session.directory()) as state:

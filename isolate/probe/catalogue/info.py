@@ -72,7 +72,7 @@ class Capacity(LiveProbe):
     """Ask how much memory there is, below a limit of 64 MiB."""
 
     meaning = "Programs size themselves by the host's memory, and are killed at their limit."
-    remedy = f"{_SEPARATE[:-1]}, or mount a meminfo that tells the limit."
+    remedy = f"Tell the program its limit; or u{_SEPARATE[1:]}"
 
     def overlay(self, scene: Scene) -> Mapping[str, Any]:
         return limits(scene)

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from isolate.linux import process
 from isolate.linux.cgroup import layout
 from isolate.probe import outside
 from isolate.probe.model import Outcome, Probe
 from isolate.probe.subject import Contained
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from isolate.probe.model import Scene
 
@@ -40,7 +42,7 @@ class Residue(Probe):
         trials: list[_Trial] = [_Launched(scene)]
         if isinstance(subject, Contained):
             trials.append(_Detached(scene, subject))
-        failed = [trial.how for trial in trials if not _within(_START, trial.runs)]
+        failed = [trial.how for trial in trials if not trial.starts()]
         if failed:
             return Outcome.failure(f"a container didn't start: {', '.join(failed)}")
         for trial in trials:
@@ -54,7 +56,8 @@ class Residue(Probe):
             _within(_PATIENCE, lambda: not any(trial.made.still() for trial in trials))
         after = [trial.made.still() for trial in trials]
         evidence = "; ".join(
-            f"{trial.how}, then SIGKILL: of {trial.made} left {_named(one)}, after gc {_named(two)}"
+            f"{trial.how}, then SIGKILL: of {trial.made} left {_named(one)}, "
+            f"after {trial.undone} {_named(two)}"
             for trial, one, two in zip(trials, left, after, strict=True)
         )
         return Outcome(
@@ -72,21 +75,23 @@ class _Trial:
 
     Attributes:
         how: it is started.
+        undone: by what.
         made: what there is of it, once it has been killed.
     """
 
     how: str
+    undone = "gc"
 
     def __init__(self, scene: Scene) -> None:
-        code = f"import time; time.sleep({_LIFE})"
+        code = f"import time; print(flush=True); time.sleep({_LIFE})"
         self.program = [*scene.subject.python(), "-c", code, f"{scene.token}-{self.how}"]
         self.name = f"probe-{self.how}-{scene.token.removeprefix('canary-')}"
         self.made = Remains(self.program, self.name, {})
         scene.cleanup(_end, self.program)
 
-    def runs(self) -> bool:
-        """Whether the program runs."""
-        return bool(_running(self.program))
+    def starts(self) -> bool:
+        """Whether the program has started, once that is certain."""
+        raise NotImplementedError
 
     def supervisors(self) -> list[int]:
         """The pids of those who look after it."""
@@ -94,8 +99,10 @@ class _Trial:
 
     def kill(self) -> None:
         """Kill them."""
-        self.made = Remains(self.program, self.name, self.made.found)
-        for pid in self.supervisors():
+        supervisors = self.supervisors()
+        family = [pid for each in supervisors for pid in process.descendants(each)]
+        self.made = Remains(self.program, self.name, self.made.found, family)
+        for pid in supervisors:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -110,11 +117,19 @@ class _Launched(_Trial):
 
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
-        quiet = subprocess.DEVNULL
         command = scene.subject.launcher(self.program, self.name)
-        self._launcher = subprocess.Popen(command, stdin=quiet, stdout=quiet, stderr=quiet)
+        self._said, said = os.pipe()
+        scene.cleanup(os.close, self._said)
+        quiet = subprocess.DEVNULL
+        self._launcher = subprocess.Popen(command, stdin=quiet, stdout=said, stderr=quiet)
+        os.close(said)
         scene.cleanup(self._launcher.wait)
         scene.cleanup(self._launcher.kill)
+
+    def starts(self) -> bool:
+        # Its first line, or the end of those who could write one.
+        ready = select.select([self._said], [], [], _START)[0]
+        return bool(ready and os.read(self._said, 1))
 
     def supervisors(self) -> list[int]:
         return [self._launcher.pid]
@@ -124,12 +139,16 @@ class _Detached(_Trial):
     """It runs in the background."""
 
     how = "detached"
+    undone = "gc and delete"
 
     def __init__(self, scene: Scene, subject: Contained) -> None:
         super().__init__(scene)
         self._subject = subject
         scene.cleanup(subject.delete, self.name)
-        subject.detach(self.program, self.name)
+        self._words = subject.detach(self.program, self.name)
+
+    def starts(self) -> bool:
+        return not self._words
 
     def supervisors(self) -> list[int]:
         return self._subject.supervisors()
@@ -145,6 +164,12 @@ def _named(left: list[str]) -> str:
 def _running(program: list[str]) -> list[int]:
     line = "\0".join([*program, ""]).encode()
     return [pid for pid in outside.pids() if outside.command_line(pid) == line]
+
+
+def _start(pid: int) -> int | None:
+    with suppress(ProcessLookupError):
+        return process.start_time(pid)
+    return None
 
 
 def _end(program: list[str]) -> None:
@@ -163,15 +188,23 @@ def _within(seconds: float, done: Callable[[], object]) -> bool:
 class Remains:
     """What there is of a container on the host.
 
-    Processes by their command line, cgroups and mounts by the container's name; network links and
-    keys by having come since `before`, keys only where they are a user's of its processes.
+    Processes are those of `family` and those with the program's command line; cgroups and mounts
+    bear the container's name; network links and keys have come since `before`, and keys belong to a
+    user of its processes.
 
     Attributes:
         found: by kind.
     """
 
-    def __init__(self, program: list[str], name: str, before: dict[str, set[str]]) -> None:
+    def __init__(
+        self,
+        program: list[str],
+        name: str,
+        before: dict[str, set[str]],
+        family: Sequence[int] = (),
+    ) -> None:
         self._program = program
+        self._family = {pid: _start(pid) for pid in family}
         self._name = name
         self._users: set[str] = set()
         for pid in _running(program):
@@ -181,12 +214,20 @@ class Remains:
 
     def _look(self) -> dict[str, set[str]]:
         return {
-            "process": set(map(str, _running(self._program))),
+            "process": set(map(str, {*_running(self._program), *self._surviving()})),
             "cgroup": {path for path in _cgroups() if self._name in path},
             "mount": {row for row in _mounts() if self._name in row},
             "link": set(os.listdir("/sys/class/net")),
             "key": set(_keys(self._users)),
         }
+
+    def _surviving(self) -> list[int]:
+        """Those of the family that run, and aren't others that have their pids by now."""
+        return [
+            pid
+            for pid, start in self._family.items()
+            if start is not None and process.alive(pid, start)
+        ]
 
     def still(self) -> list[str]:
         """The kinds of what is still there, each with how many."""

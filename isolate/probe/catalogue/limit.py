@@ -223,19 +223,24 @@ class Objects(LiveProbe):
     def look(self, scene: Scene, inside: Inside) -> Outcome:
         attempt = f"{_LIMITS}:count_objects"
         with converse(scene) as sibling:
-            before = sibling.call(attempt)
+            before, on_host = sibling.call(attempt), count_objects()
             # A hundredth of the pseudo-terminals, and far less of the files.
             with inside.hold(f"{_LIMITS}:take_objects", terminals=40, files=800) as answer:
-                during, on_host = sibling.call(attempt), count_objects()
-        if before.value is None or during.value is None or answer.value is None:
-            return judged(answer, "take 40 terminals, 800 files", reached=False, seen=str(during))
-        grown = {name: during.value[name] - count for name, count in before.value.items()}
-        noticed = [
-            name for name, count in grown.items() if count > max(20, answer.value[name] * 0.7)
-        ]
-        seen = ", ".join(f"{count:+} {name}" for name, count in grown.items()) or "nothing"
-        told = f"got {answer.value['terminals']} and {answer.value['files']}"
-        evidence = f"take 40 terminals, 800 files: {told}; another container counts {seen}"
-        if not grown:
-            return Outcome.unclear(f"{evidence}; the host {on_host}")
-        return Outcome(reached=bool(noticed), evidence=evidence)
+                during, later = sibling.call(attempt), count_objects()
+        got = answer.value or {}
+        noticed = _grown(before.value or {}, during.value or {})
+        grown = _grown(on_host, later)
+        reached = any(count > max(20, got.get(name, 0) * 0.7) for name, count in grown.items())
+        told = f"got {got.get('terminals')} and {got.get('files')}"
+        seen = f"another container counts {_counted(noticed)}, the host {_counted(grown)}"
+        if answer.fault is not None:
+            return judged(answer, "take 40 terminals, 800 files", reached=False, seen=seen)
+        return Outcome(reached=reached, evidence=f"take 40 terminals, 800 files: {told}; {seen}")
+
+
+def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:
+    return {name: after[name] - count for name, count in before.items() if name in after}
+
+
+def _counted(grown: dict[str, int]) -> str:
+    return ", ".join(f"{count:+} {name}" for name, count in grown.items()) or "nothing"

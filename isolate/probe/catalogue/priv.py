@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isolate.errors import IsolateError
 from isolate.linux import capabilities
@@ -90,10 +90,11 @@ class Lsm(_Status):
     meaning = "No AppArmor profile or SELinux label confines the program."
     remedy = "Name one in the spec: privileges.lsm_label."
     feature = "privileges.lsm_label"
+    file: ClassVar[str] = "attr/current"  # below /proc/PID
 
     def judge(self, pid: int, status: dict[str, str]) -> Outcome:
         try:
-            label, own = _label(pid), _label("self")
+            label, own = (_label(each, self.file) for each in (pid, "self"))
         except OSError as error:
             words = os.strerror(error.errno or 0)
             return Outcome(reached=False, evidence=f"this host has no labels: {words}")
@@ -101,9 +102,9 @@ class Lsm(_Status):
         return Outcome(reached=free, evidence=f"label of the process: {label}")
 
 
-def _label(pid: int | str) -> str:
-    with open(f"/proc/{pid}/attr/current", errors="replace") as file:
-        return file.read().rstrip("\0\n")
+def _label(pid: int | str, name: str) -> str:
+    with open(f"/proc/{pid}/{name}", errors="replace") as file:
+        return " ".join(file.read().rstrip("\0").split())
 
 
 class NoNewPrivileges(LiveProbe):
@@ -242,9 +243,12 @@ class Env(LiveProbe):
         further = inside.executed()
         answers += [further.call(attempt, token=scene.token)] if further is not None else []
         having = [name for answer in answers for name in answer.value or ()]
-        seen = f"it is in {len(having)} of them" if having else "it is in none"
+        tried = "look for a variable in environments"
+        if having:  # it is the launcher's, whichever kernel shows it
+            evidence = f"{tried}: it is in {len(having)}, as of process {having[0]}"
+            return Outcome(reached=True, evidence=evidence)
         worst = next((answer for answer in answers if answer.fault is not None), answers[0])
-        return judged(worst, "look for a variable in environments", reached=bool(having), seen=seen)
+        return judged(worst, tried, reached=False, told="in none")
 
 
 class RuntimeExe(LiveProbe):

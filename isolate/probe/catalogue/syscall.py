@@ -153,33 +153,35 @@ class IoUring(_Held):
     kind = "[io_uring]"
 
 
-class Module(LiveProbe):
+class _Allowed(LiveProbe):
+    """Ask for something with arguments that can't work: an answer about them is past the check of
+    the rights."""
+
+    attempt: ClassVar[str]
+    what: ClassVar[str]
+    feature = "privileges.capabilities"
+
+    def look(self, scene: Scene, inside: Inside) -> Outcome:
+        answer = inside.call(self.attempt)
+        return judged(answer, self.what, reached=answer.value is not None)
+
+
+class Module(_Allowed):
     """Load a kernel module from nowhere."""
 
     meaning = "The program loads code into the host's kernel."
     remedy = "Drop CAP_SYS_MODULE, as every backend does by default."
-    feature = "privileges.capabilities"
-
-    def look(self, scene: Scene, inside: Inside) -> Outcome:
-        answer = inside.call(f"{_CALLS}:load_module", token=scene.token)
-        return _allowed(answer, "load and remove a module that there isn't")
+    attempt = f"{_CALLS}:load_module"
+    what = "load and remove a module that there isn't"
 
 
-class Clock(LiveProbe):
+class Clock(_Allowed):
     """Set the clock to what it refuses."""
 
     meaning = "The program sets the host's clock, which certificates and logs rely on."
     remedy = "Drop CAP_SYS_TIME, as every backend does by default."
-    feature = "privileges.capabilities"
-
-    def look(self, scene: Scene, inside: Inside) -> Outcome:
-        answer = inside.call(f"{_CALLS}:set_clock")
-        return _allowed(answer, "adjtimex with a tick of 0")
-
-
-def _allowed(answer: Answer, tried: str) -> Outcome:
-    """Reached where the kernel stumbled over the arguments, past its check of the rights."""
-    return judged(answer, tried, reached=answer.value is not None)
+    attempt = f"{_CALLS}:set_clock"
+    what = "adjtimex with a tick of 0"
 
 
 class Abi32(InsideProbe):

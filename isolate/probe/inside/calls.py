@@ -90,7 +90,7 @@ def io_uring() -> Iterator[str]:
     yield "made"
 
 
-def load_module(token: str) -> str:
+def load_module() -> str:
     """Load a module from a descriptor that there isn't, and remove one that there isn't.
 
     Returns how the kernel stumbled once it had allowed that.
@@ -98,7 +98,7 @@ def load_module(token: str) -> str:
     try:
         return _stumbles("finit_module", _NOWHERE, b"\0", 0)
     except OSError:
-        return _stumbles("delete_module", token.encode() + b"\0", os.O_NONBLOCK)
+        return _stumbles("delete_module", b"isolate-none-such\0", os.O_NONBLOCK)
 
 
 def set_clock() -> str:
