@@ -39,6 +39,9 @@ def rights(text: str) -> dict[str, str]:
         ("--init",),
         ("--backend=chroot",),
         ("--backend=chroot", "--user", "1000:1000", "--no-new-privileges"),
+        pytest.param(("--backend=runc",), marks=pytest.mark.needs("runc")),
+        pytest.param(("--backend=runc", "--cap-drop=ALL"), marks=pytest.mark.needs("runc")),
+        pytest.param(("--backend=crun", "--seccomp=unconfined"), marks=pytest.mark.needs("crun")),
     ],
 )
 def test_an_exec_has_the_rights_of_the_program(detached: Detached, options: tuple[str]) -> None:
@@ -49,7 +52,9 @@ def test_an_exec_has_the_rights_of_the_program(detached: Detached, options: tupl
     assert len(rights(status)) == len(RIGHTS)
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "backend", [*BACKENDS, pytest.param("runc", marks=pytest.mark.needs("runc"))]
+)
 def test_an_exec_joins_every_namespace_and_cgroup(detached: Detached, backend: str) -> None:
     detached.run("one", SLEEP, f"--backend={backend}")
     pid = detached.pid("one")

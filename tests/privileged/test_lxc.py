@@ -188,6 +188,17 @@ def test_a_mount_point_behind_a_link_is_found(run: Runner) -> None:
 
 
 @pytest.mark.needs("busybox")
+@pytest.mark.parametrize("number", range(3, 15))
+def test_no_directory_of_the_hosts_is_entered(run: Runner, root: Path, number: int) -> None:
+    """The class of CVE-2024-21626: LXC's own descriptors lead to the host, and it enters them."""
+    (root / "way").symlink_to(f"/proc/self/fd/{number}")
+    for cwd in (f"/proc/self/fd/{number}", "/way"):
+        done = run("echo entered", f"--rootfs=dir:{root}", f"--workdir={cwd}")
+        assert done.returncode == 125, done.stderr
+        assert done.stdout == ""
+
+
+@pytest.mark.needs("busybox")
 def test_groups_are_not_dropped_in_silence(run: Runner, root: Path, tmp_path: Path) -> None:
     """LXC sets no supplementary groups in a user namespace: neither asked for, nor /etc/group's."""
     spec = tmp_path / "spec.json"
