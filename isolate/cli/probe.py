@@ -121,10 +121,13 @@ def _explain(findings: Sequence[Finding]) -> None:
         raise IsolateError("--explain takes the id of one probe", hint=f"as in {findings[0].probe}")
     (finding,) = findings
     found = discover()[finding.probe]
+    unclaimed = "no feature speaks of it"
+    if finding.feature is not None:
+        unclaimed = f"the spec doesn't ask for {finding.feature}"
     claim = {
         True: f"isolated here, by the feature {finding.feature}",
         False: f"nothing: it doesn't have the feature {finding.feature}",
-        None: "nothing: no feature speaks of it, or none that the spec asks for",
+        None: f"nothing: {unclaimed}",
     }[finding.claimed]
     rows = {
         "probe": f"{finding.probe}: {found.summary}",
