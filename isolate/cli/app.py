@@ -49,9 +49,11 @@ def main(words: list[str]) -> int:
         sys.stdout = None  # nothing is left to flush to
         return 141
     except Exception as error:
-        if not isinstance(error, _USAGE_ERROR):
+        if isinstance(error, _USAGE_ERROR):
+            return _usage(error, is_run=is_run)
+        if not hot.say_used_up(error):
             raise  # a bug: let it be seen
-        return _usage(error, is_run=is_run)
+        status = EXIT_FAILURE if is_run else 1
     return status if isinstance(status, int) else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from isolate.runtime.result import Result
 
 DEFAULT_BACKEND = "namespaces"
+# Descriptors of the process and of the host, memory, processes.
+_USED_UP = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN)
+_LATER = "leave --detach out; `isolate inspect` shows what is kept of a detached one"
 
 
 def command(values: dict[str, Any]) -> int:
@@ -33,15 +37,22 @@ def command(values: dict[str, Any]) -> int:
     if values.get("detach"):
         from isolate.supervisor.launch import run_detached
 
+        if "result_json" in values:
+            raise SpecError("--result-json", "is for a run that is waited for", hint=_LATER)
         print(run_detached(store, backend, spec, values))
         return 0
     for flag in ("restart", "log_size"):
         if flag in values:
             name = "--" + flag.replace("_", "-")
             raise SpecError(name, "is for containers in the background", hint="add --detach")
-    result = run(backend, spec, store, id=values.get("name"))
-    if "result_json" in values:
-        write_result(result, values["result_json"])
+    if "result_json" not in values:
+        result = run(backend, spec, store, id=values.get("name"))
+    else:
+        from isolate.cli import result_file
+
+        result_file.check(values["result_json"])
+        result = run(backend, spec, store, id=values.get("name"))
+        result_file.write(result, values["result_json"])
     _say_what_ended_it(result)
     return result.exit_status
 
@@ -95,26 +106,6 @@ def print_plan(plan: Plan, out: Any) -> None:
     out.flush()  # here, so that a reader that went away is noticed while it can be said
 
 
-def write_result(result: Result, path: str) -> None:
-    """Write the result as JSON, whole or not at all; `-` is standard error's own line."""
-    import json
-
-    text = json.dumps(result.to_json(), indent=2) + "\n"
-    if path == "-":
-        sys.stderr.write(text)
-        return
-    temporary = f"{path}.{os.getpid()}"
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise IsolateError(
-            f"the result can't be written to {path}: {error.strerror}",
-            hint=f"the program ended with status {result.exit_status}",
-        ) from error
-
-
 def _say_what_ended_it(result: Result) -> None:
     """One line where something other than the program itself ended it."""
     if result.timed_out:
@@ -123,6 +114,19 @@ def _say_what_ended_it(result: Result) -> None:
         say_error("the output limit ended the program", "a larger one: --max-output SIZE")
     elif result.usage.oom_killed:
         say_error("the memory limit was exceeded (OOM)", "a larger one: --memory SIZE")
+
+
+def say_used_up(error: Exception) -> bool:
+    """Tell of an error that only says that the host or the caller gives isolate too little of
+    something; whether it is one."""
+    if isinstance(error, MemoryError):
+        what = "memory"
+    elif isinstance(error, OSError) and error.errno in _USED_UP:
+        what = f"resources: {error.strerror}"
+    else:
+        return False
+    say_error(f"isolate itself ran out of {what}", "see ulimit -a; then `isolate gc`")
+    return True
 
 
 def say_error(message: str, hint: str | None) -> None:
@@ -162,6 +166,7 @@ def guarded(values: dict[str, Any]) -> int:
     except BrokenPipeError:  # the plan's reader went away
         sys.stdout = None  # nothing is left to flush to
         return 128 + 13
-    except MemoryError:
-        say_error("isolate itself ran out of memory", None)
+    except (MemoryError, OSError) as error:
+        if not say_used_up(error):
+            raise
         return EXIT_FAILURE

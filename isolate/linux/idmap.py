@@ -50,6 +50,12 @@ def root_of(pid: int) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def of_process(pid: int, kind: str) -> list[Range]:
+    """The map of a process's user namespace, of `kind` uid or gid. Raises OSError."""
+    with open(f"/proc/{pid}/{kind}_map", encoding="ascii") as file:
+        return parse(file.read())
+
+
 def _write(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
     try:

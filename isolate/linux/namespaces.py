@@ -6,6 +6,7 @@ import errno
 import os
 import struct
 
+from isolate.linux import process
 from isolate.linux._libc import (
     addressof,
     buffer,
@@ -70,11 +71,10 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     cgroup (version 2 only).
     """
     pidfd = buffer(4)
-    if cgroup_fd is not None:
-        flags |= CLONE_INTO_CGROUP
+    into = CLONE_INTO_CGROUP if cgroup_fd is not None else 0
     arguments = struct.pack(
         "=11Q",
-        flags | CLONE_PIDFD,
+        flags | into | CLONE_PIDFD,
         addressof(pidfd),
         0,
         0,
@@ -89,11 +89,39 @@ def clone(flags: int, *, cgroup_fd: int | None = None) -> tuple[int, int]:
     try:
         pid = _clone3(arguments, len(arguments))
     except OSError as error:
-        if error.errno != errno.ENOSYS or flags & (CLONE_INTO_CGROUP | CLONE_NEWTIME):
+        if not _too_old(error, into) or flags & CLONE_NEWTIME:
             raise
         # An outer container's filter may answer ENOSYS to clone3; clone(2) does the same job.
-        pid = _clone(flags | CLONE_PIDFD | _SIGCHLD, None, addressof(pidfd), None, 0)
+        pid = _clone_into(cgroup_fd, flags | CLONE_PIDFD | _SIGCHLD, addressof(pidfd))
     return (pid, int.from_bytes(pidfd.raw, "little")) if pid else (0, -1)
+
+
+def _too_old(error: OSError, into: int) -> bool:
+    """Whether the kernel lacks clone3(2) (5.3), or CLONE_INTO_CGROUP and its field (5.7)."""
+    return error.errno == errno.ENOSYS or (into != 0 and error.errno in (errno.E2BIG, errno.EINVAL))
+
+
+def _clone_into(cgroup_fd: int | None, flags: int, pidfd: int) -> int:
+    """clone(2); the child enters the cgroup before it does anything else."""
+    if cgroup_fd is None:
+        return _clone(flags, None, pidfd, None, 0)
+    # The kernel asks the rights of who opens the file, and the child may have none any more.
+    procs = os.open("cgroup.procs", os.O_WRONLY | os.O_CLOEXEC, dir_fd=cgroup_fd)
+    try:
+        pid = _clone(flags, None, pidfd, None, 0)
+        if pid == 0:
+            _enter_or_die(procs)
+        return pid
+    finally:
+        os.close(procs)
+
+
+def _enter_or_die(procs: int) -> None:
+    """What the child raises would unwind the stack of its parent."""
+    try:
+        os.write(procs, b"0")
+    except OSError:
+        os._exit(1)
 
 
 def _as_int(flags: int) -> int:
@@ -109,6 +137,31 @@ def unshare(flags: int) -> None:
 def setns(descriptor: int, flags: int = 0) -> None:
     """Move this process into the namespace of a descriptor (of /proc/PID/ns/*, or a pidfd)."""
     _setns(descriptor, _as_int(flags))
+
+
+def enter(pid: int, pidfd: int, flags: int) -> None:
+    """Move this process into several namespaces of another, which `pidfd` holds. Raises OSError."""
+    try:
+        setns(pidfd, flags)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        _enter_one_by_one(pid, pidfd, flags)  # before Linux 5.8 no pidfd is taken
+
+
+def _enter_one_by_one(pid: int, pidfd: int, flags: int) -> None:
+    """The user namespace first: the rights to enter the others are had in it."""
+    views = sorted((view for view in FILES if flags & FLAGS[view]), key="users".__ne__)
+    opened = [
+        os.open(f"/proc/{pid}/ns/{FILES[view]}", os.O_RDONLY | os.O_CLOEXEC) for view in views
+    ]
+    try:
+        process.check_alive(pidfd)  # else the files may be another process's by now
+        for view, descriptor in zip(views, opened, strict=True):
+            setns(descriptor, FLAGS[view])
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def identity(pid: int | str, file: str) -> int | None:

@@ -104,6 +104,15 @@ def open_pidfd(pid: int, start_time: int) -> int:
     raise _gone(pid)
 
 
+def has_pidfds() -> bool:
+    """Whether the kernel has pidfd_open(2) (Linux 5.3)."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except OSError as error:
+        return error.errno != errno.ENOSYS
+    return True
+
+
 def _start_time_or_none(pid: int) -> int | None:
     try:
         return start_time(pid)
@@ -114,6 +123,14 @@ def _start_time_or_none(pid: int) -> int | None:
 def send_signal(pidfd: int, signal: int) -> None:
     """pidfd_send_signal(2). Raises ProcessLookupError when the process has been reaped."""
     _pidfd_send_signal(pidfd, signal, None, 0)
+
+
+def check_alive(pidfd: int) -> None:
+    """Raises ProcessLookupError when the process has been reaped."""
+    try:
+        send_signal(pidfd, 0)
+    except PermissionError:
+        return  # it is there, and somebody else's
 
 
 def wait_pidfd(pidfd: int, timeout: float | None = None) -> bool:

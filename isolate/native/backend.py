@@ -7,7 +7,7 @@ import time
 
 from isolate.backend.abilities import Executes, Measures, OpensRoot, Pauses, Stats, Updates
 from isolate.backend.base import Backend
-from isolate.backend.types import ExitStatus, Handle, Usage
+from isolate.backend.types import ExitStatus, Handle, Problem, Usage
 from isolate.errors import StateError, UnsupportedError
 from isolate.linux import idmap, process, signals
 from isolate.native import launcher, remains
@@ -28,6 +28,19 @@ OWN_PIDS = "own_pids"  # the first process is pid 1 of a namespace: its end is e
 _KILLED_BY = "killed_by"
 _PAUSE = 0.01  # seconds between looks at a zombie of another process
 _PATIENCE = 10.0  # seconds in which SIGKILL must have worked
+
+
+def kernel_problems() -> list[Problem]:
+    """What the kernel lacks that there is no other way for: pidfds. A process that is known by its
+    pid alone may be another one when the signal arrives."""
+    if process.has_pidfds():
+        return []
+    return [
+        Problem(
+            what="the kernel lacks pidfd_open(2)",
+            remedy="use Linux 5.3 or later; an outer container's filter may hide it",
+        )
+    ]
 
 
 class NativeBackend(Backend, Executes, Pauses, Updates, Measures, OpensRoot):

@@ -179,7 +179,7 @@ class _Enter(Step):
         self._entry.enter()
         flags = _differing(self._target)
         if flags:
-            namespaces.setns(self._pidfd, flags)
+            namespaces.enter(self._target, self._pidfd, flags)
             prctl.set_dumpable(False)  # the change of user namespace may have set it anew
         if root >= 0:
             os.fchdir(root)

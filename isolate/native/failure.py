@@ -16,6 +16,7 @@ _HINTS = {
     errno.EACCES: "what the container's root user is outside, by the id map, may not reach it",
     errno.ENOENT: "a path that the spec names isn't there, or can't be made there",
     errno.ENOTDIR: "a path that the spec names leads through a file",
+    errno.EMFILE: "too many files are open: raise `ulimit -n`",
     errno.EOVERFLOW: "an id is not in the container's user map",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from isolate.errors import HostError
+from isolate.linux import detached
 from isolate.native import limits, maps
 from isolate.native.mount_steps import Bind
 
@@ -29,7 +30,10 @@ def open_binds(steps: Sequence[Step], prepared: Prepared) -> None:
     for step in steps:
         if isinstance(step, Bind):
             try:
-                prepared[step.name] = step.open()
+                if detached.native():
+                    prepared[step.name] = step.open()
+                else:  # it is opened where it will be mounted; see `staging`
+                    os.stat(step.source)
             except OSError as error:
                 raise HostError(
                     f"{step.source} can't be shown in the container: {error.strerror}",
@@ -64,5 +68,6 @@ class LauncherHalf:
             maps.write(self._maps, pid)
             self._context.checkpoint("mapped")
         self._root.configure(pid, self._maps.uids if self._maps else None, self._binds)
+        self._root.hand_over(pid, channel, self._binds)
         self._context.checkpoint("configured")
         channel.send(MAPPED)

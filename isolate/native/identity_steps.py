@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from isolate.spec.model import Rlimit
 
 
+PREPARED = "prepared"  # the word with which the launcher sends one more descriptor, and its name
+
+
 class WaitFor(Step):
     """Wait until the launcher has done its half: the user map is written, the cgroup joined."""
 
@@ -35,6 +38,9 @@ class WaitFor(Step):
 
     def run(self, child: Child) -> None:
         message = child.channel.receive()
+        while message is not None and message[0] == PREPARED:
+            child.prepared[message[1]] = message[2]
+            message = child.channel.receive()
         if message is None or message[0] != self._word:
             raise StepError("the launcher is gone")
 

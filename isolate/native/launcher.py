@@ -97,7 +97,8 @@ def _do_our_half(meanwhile: Callable[[int, Channel], None], pid: int, channel: C
         message = channel.receive() if channel.is_readable() else None
         if message is not None and message[0] == first.FAILED:
             raise from_child(*message[1:5]) from error
-        raise LaunchError(f"setting up the first process failed: {error}") from error
+        text, path = str(error.strerror or error), str(error.filename or "")
+        raise from_child("setup", error.errno or 0, text, path) from error
 
 
 def _until_ready(channel: Channel, on_console: Callable[[int], None] | None) -> None:

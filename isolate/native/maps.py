@@ -61,8 +61,14 @@ def rootless() -> Maps:
 
 
 def check_rootless_maps(maps: Maps) -> None:
-    """Refuse ranges that aren't the caller's (newuidmap would too, but less clearly)."""
+    """Refuse ranges that aren't the caller's (newuidmap would too, but less clearly), and maps
+    without the caller, to whom alone the container's directory is open."""
     uid, gid = os.geteuid(), os.getegid()
+    if not any(first <= uid < first + count for _inside, first, count in maps.uids):
+        raise UnsupportedError(
+            f"privileges.uid_map lacks your own id {uid}, to whom the container's files belong",
+            hint=f"add a range with outside = {uid}, or leave the maps unsaid",
+        )
     for rows, own, path in (
         (maps.uids, uid, "/etc/subuid"),
         (maps.gids, gid, "/etc/subgid"),
@@ -80,11 +86,17 @@ def check_rootless_maps(maps: Maps) -> None:
 
 def of(spec: Spec, claim_ids: Callable[[], int]) -> Maps:
     """The maps that a spec asks for, or those of the caller's kind: root's containers get a range
-    of their own. Raises UnsupportedError for ranges that aren't the caller's."""
+    of their own. Raises UnsupportedError for ranges that aren't the caller's, or without root."""
     asked = spec.privileges
     if not asked.uid_map:
         return private_range(claim_ids()) if os.geteuid() == 0 else rootless()
     maps = Maps(chosen_maps(asked.uid_map), chosen_maps(asked.gid_map), helper=os.geteuid() != 0)
+    for name, ranges in (("uid_map", maps.uids), ("gid_map", maps.gids)):
+        if idmap.outside(ranges, 0) is None:
+            raise UnsupportedError(
+                f"privileges.{name} has no id for root inside, who makes the container",
+                hint="add a range with inside = 0; --user says whom the program runs as",
+            )
     if os.geteuid() != 0:
         check_rootless_maps(maps)
     return maps

@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 
-from isolate.linux import mount, resolve
+from isolate.linux import detached, mount, resolve
 from isolate.native.step import Step, StepError
 
 TYPE_CHECKING = False
@@ -22,7 +22,7 @@ def _attach(child: Child, mount_fd: int, target: str, *, directory: bool) -> Non
     where = resolve.make_target(child.root, target, directory=directory)
     try:
         _refuse_kernel_filesystem(child, where, target)
-        mount.move_mount(mount_fd, "", at=where)
+        detached.attach(mount_fd, where)
     finally:
         os.close(where)
         os.close(mount_fd)
@@ -54,7 +54,7 @@ class Filesystem(Step):
         return f"mount a fresh {self._fstype} at {self._target}{options}"
 
     def run(self, child: Child) -> None:
-        made = mount.new_filesystem(self._fstype, self._attributes, **self._parameters)
+        made = detached.new_filesystem(self._fstype, self._attributes, **self._parameters)
         _attach(child, made, self._target, directory=True)
 
 
@@ -67,9 +67,9 @@ class Proc(Step):
         return "mount a fresh proc at /proc"
 
     def run(self, child: Child) -> None:
-        made = mount.new_filesystem("proc", SAFE)
+        made = detached.new_filesystem("proc", SAFE)
         where = resolve.make_target(child.root, "/proc", directory=True)
-        mount.move_mount(made, "", at=where)
+        detached.attach(made, where)
         os.close(where)
         child.proc = made
 
@@ -92,12 +92,11 @@ class HostTree(Step):
         return f"bind the host's {self._path}, {mode}, with what is mounted below"
 
     def run(self, child: Child) -> None:
-        made = mount.open_tree_clone(self._path, recursive=True)
+        made = detached.clone_tree(self._path, recursive=True)
         if self._readonly:
-            attributes = mount.MOUNT_ATTR_RDONLY | SAFE
-            mount.mount_setattr("", at=made, set_attributes=attributes, recursive=True)
+            detached.set_attributes(made, mount.MOUNT_ATTR_RDONLY | SAFE, recursive=True)
         where = resolve.make_target(child.root, self._path, directory=True)
-        mount.move_mount(made, "", at=where)
+        detached.attach(made, where)
         os.close(where)
         if self._path == "/proc":
             child.proc = made
@@ -129,7 +128,7 @@ class DeviceNode(Step):
 
 def open_device(path: str, number: int | None) -> int:
     """A detached copy of a device node's mount, checked to be that device (CVE-2025-31133)."""
-    made = mount.open_tree_clone(path)
+    made = detached.clone_tree(path)
     found = os.fstat(made)
     device = stat.S_ISCHR(found.st_mode) or stat.S_ISBLK(found.st_mode)
     if not device or (number is not None and found.st_rdev != number):
@@ -189,14 +188,9 @@ class Bind(Step):
     def open(self) -> int:
         """The detached mount, with its attributes. The launcher calls it where only it has the
         right to reach the source; an unprivileged container's child does."""
-        made = mount.open_tree_clone(self.source, recursive=self._mount.recursive)
-        mount.mount_setattr(
-            "",
-            at=made,
-            set_attributes=attributes_of(self._mount),
-            propagation=mount.MS_PRIVATE,
-            recursive=self._mount.recursive,
-        )
+        recursive = self._mount.recursive
+        made = detached.clone_tree(self.source, recursive=recursive)
+        detached.set_attributes(made, attributes_of(self._mount), recursive=recursive)
         return made
 
     def run(self, child: Child) -> None:
@@ -231,16 +225,19 @@ class Masked(Step):
         return f"hide {self._path}"
 
     def run(self, child: Child) -> None:
-        where = _open_existing(child, self._path)
+        try:
+            where = _open_existing(child, self._path)
+        except PermissionError:
+            return  # hidden already: nobody inside has more rights than its root
         if where is None:
             return
         if stat.S_ISDIR(os.fstat(where).st_mode):
-            cover = mount.new_filesystem(
+            cover = detached.new_filesystem(
                 "tmpfs", mount.MOUNT_ATTR_RDONLY | SAFE, mode="0555", nr_inodes="1"
             )
         else:
             cover = open_device("/dev/null", os.makedev(1, 3))
-        mount.move_mount(cover, "", at=where)
+        detached.attach(cover, where)
         os.close(cover)
         os.close(where)
 
@@ -264,11 +261,9 @@ class ReadOnly(Step):
         where = _open_existing(child, self._path)
         if where is None:
             return
-        cover = mount.open_tree_clone("", at=where, recursive=True)
-        mount.mount_setattr(
-            "", at=cover, set_attributes=mount.MOUNT_ATTR_RDONLY | SAFE, recursive=True
-        )
-        mount.move_mount(cover, "", at=where)
+        cover = detached.clone_tree("", at=where, recursive=True)
+        detached.set_attributes(cover, mount.MOUNT_ATTR_RDONLY | SAFE, recursive=True)
+        detached.attach(cover, where)
         os.close(cover)
         os.close(where)
 
@@ -295,7 +290,7 @@ class RootReadOnly(Step):
         return "make the root read-only"
 
     def run(self, child: Child) -> None:
-        mount.mount_setattr("", at=child.root, set_attributes=mount.MOUNT_ATTR_RDONLY)
+        detached.set_attributes(child.root, mount.MOUNT_ATTR_RDONLY)
 
 
 class Sysctl(Step):

@@ -10,7 +10,7 @@ import errno
 import os
 
 from isolate.errors import HostError
-from isolate.linux import mount
+from isolate.linux import detached, mount
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -70,15 +70,10 @@ def configure(context: int, layers: Sequence[int], directory: str, journal: Jour
     that this takes, which the journal tells.
     """
     mount.fsconfig_string(context, "source", "overlay")
-    if _kernel_version() >= _DETACHED_LAYERS:
+    if detached.kernel_version() >= _DETACHED_LAYERS:
         _by_descriptors(context, layers, directory)
     else:
         _by_paths(context, layers, directory, journal)
-
-
-def _kernel_version() -> tuple[int, int]:
-    major, minor = os.uname().release.split(".")[:2]
-    return int(major), int("".join(filter(str.isdigit, minor)) or 0)
 
 
 def _by_descriptors(context: int, layers: Sequence[int], directory: str) -> None:
@@ -114,6 +109,23 @@ def _by_paths(context: int, layers: Sequence[int], directory: str, journal: Jour
     finally:  # the overlay has its own copies of the mounts by now
         _each(attached, lambda target: mount.umount2(target, mount.MNT_DETACH))
         _each(attached, os.rmdir)
+
+
+def by_mount(
+    layers: Sequence[str], upper: str, work: str, attributes: int = 0, **options: str
+) -> int:
+    """An overlay made by mount(2), its directories named by descriptor: a path may hold what ends
+    an option. Without `upper` it is read-only. Raises OSError."""
+    opened = [os.open(path, _O_PATH) for path in (*layers, upper, work) if path]
+    try:
+        paths = [f"/proc/self/fd/{descriptor}" for descriptor in opened]
+        options["lowerdir"] = ":".join(paths[: len(layers)])
+        if upper:
+            options["upperdir"], options["workdir"] = paths[len(layers) :]
+        return detached.new_filesystem("overlay", attributes, **options)
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 def _each(paths: Sequence[str], act: Callable[[str], None]) -> None:

@@ -47,11 +47,7 @@ def devices(spec: Spec, views: frozenset[str], *, single_id: bool) -> list[Step]
 
 def hide_host_runtime() -> list[Step]:
     """The host's own files, but not its sockets and scratch space."""
-    return [
-        mounts.Filesystem("tmpfs", "/run", mode="0755"),
-        mounts.Filesystem("tmpfs", "/tmp", mode="1777"),
-        mounts.Filesystem("tmpfs", "/var/tmp", mode="1777"),
-    ]
+    return [mounts.Filesystem("tmpfs", path, mode=mode) for path, mode in defaults.HIDDEN_OF_HOST]
 
 
 def mount_of(asked: Mount) -> Step:

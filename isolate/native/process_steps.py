@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from isolate.linux import descriptors, mount, prctl, resolve, signals, terminal
+from isolate.linux import descriptors, detached, prctl, resolve, signals, terminal
 from isolate.native import child as first
 from isolate.native import init
 from isolate.native.step import Step, StepError
@@ -59,8 +59,8 @@ class Terminal(Step):
     def _bind_console(child: Child, peer: int) -> None:
         """By descriptor on both sides: neither end can be redirected (CVE-2025-52565)."""
         where = resolve.make_target(child.root, "/dev/console", directory=False)
-        console = mount.open_tree_clone("", at=peer)
-        mount.move_mount(console, "", at=where)
+        console = detached.clone_tree("", at=peer)
+        detached.attach(console, where)
         os.close(console)
         os.close(where)
 

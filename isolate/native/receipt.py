@@ -69,16 +69,8 @@ def root(pid: int, *, readonly: bool, host: bool = False) -> list[ReceiptRow]:
         row("root", asked, "another" if other else "the host's", source, holds=other or host),
     ]
     if readonly or host:
-        options = _root_options(pid)
-        rows.append(
-            row(
-                "root.readonly",
-                "ro",
-                ",".join(options),
-                f"/proc/{pid}/mountinfo",
-                holds="ro" in options,
-            )
-        )
+        tight = bool(os.statvfs(source).f_flag & os.ST_RDONLY)
+        rows.append(row("root.readonly", "ro", "ro" if tight else "rw", source, holds=tight))
     return rows
 
 
@@ -94,14 +86,6 @@ def fence(pid: int) -> ReceiptRow:
         source,
         holds=alone,
     )
-
-
-def _root_options(pid: int) -> list[str]:
-    for line in _read(f"/proc/{pid}/mountinfo").splitlines():
-        fields = line.split(" ")
-        if fields[4] == "/":
-            return fields[5].split(",")
-    return []
 
 
 class Status:

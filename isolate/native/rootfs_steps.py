@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from isolate.linux import mount
+from isolate.linux import detached, mount
 from isolate.native import overlay
 from isolate.native.step import Step, StepError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 ROOT_MOUNT = "root.mount"  # a detached mount, prepared by the launcher
 ROOT_CONTEXT = "root.context"  # a filesystem context that the launcher configures
+STAGE = "mount.stage"  # the stage that root has made, where the kernel has no detached mounts
 
 
 class PrivatePropagation(Step):
@@ -29,6 +30,7 @@ class PrivatePropagation(Step):
 
     def run(self, child: Child) -> None:
         mount.make_private("/")
+        detached.begin(child.prepared.get(STAGE))
 
 
 class AttachRoot(Step):
@@ -50,7 +52,7 @@ class AttachRoot(Step):
 
     def run(self, child: Child) -> None:
         child.root = self.open(child.prepared)
-        mount.move_mount(child.root, "/")
+        detached.attach_on_root(child.root)
 
     def open(self, prepared: Mapping[str, int]) -> int:
         """The root as a detached mount, from what the launcher has prepared for it."""
@@ -90,6 +92,10 @@ class AttachOwnOverlay(AttachRoot):
         self._work = work
 
     def open(self, prepared: Mapping[str, int]) -> int:
+        if not detached.native():
+            return overlay.by_mount(
+                self._layers, self._upper, self._work, self._attributes, userxattr=""
+            )
         context = mount.fsopen("overlay")
         mount.fsconfig_string(context, "source", "overlay")
         mount.fsconfig_string(context, "lowerdir", ":".join(map(overlay.escape, self._layers)))
@@ -111,16 +117,24 @@ class AttachOwnBind(AttachRoot):
         self._source = source
 
     def open(self, prepared: Mapping[str, int]) -> int:
-        descriptor = mount.open_tree_clone(self._source, recursive=True)
+        descriptor = detached.clone_tree(self._source, recursive=True)
         attributes = mount.MOUNT_ATTR_RDONLY | mount.MOUNT_ATTR_NODEV | mount.MOUNT_ATTR_NOSUID
-        # A copy of a shared mount is its peer: what is unmounted below it would go from the host.
-        mount.mount_setattr(
-            "",
-            at=descriptor,
-            set_attributes=attributes,
-            propagation=mount.MS_PRIVATE,
-            recursive=True,
-        )
+        detached.set_attributes(descriptor, attributes, recursive=True)
+        return descriptor
+
+
+class AttachOwnCopy(AttachRoot):
+    """A directory of the container's own as the root: what was copied for it."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        super().__init__("a copy of the root's files, made for this container")
+        self._path = path
+
+    def open(self, prepared: Mapping[str, int]) -> int:
+        descriptor = detached.clone_tree(self._path)
+        detached.set_attributes(descriptor, self._attributes)
         return descriptor
 
 
@@ -145,7 +159,7 @@ class PivotRoot(Step):
         _import_nothing_more()
         os.fchdir(child.root)
         mount.pivot_root(".", ".")
-        mount.umount2(".", mount.MNT_DETACH)
+        detached.leave_old_root()
         os.chdir("/")
 
 

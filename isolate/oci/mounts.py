@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     Range = tuple[int, int, int]
 
-HIDDEN_OF_HOST = (("/run", "0755"), ("/tmp", "1777"), ("/var/tmp", "1777"))  # noqa: S108 - inside
-
 
 def customary(
     spec: Spec, views: frozenset[str], *, tty_group: bool, cgroup2: bool
@@ -38,7 +36,9 @@ def customary(
     if "cgroups" in views and cgroup2:
         made.append(_fresh("/sys/fs/cgroup", "cgroup", [*SAFE, "relatime", "ro"]))
     if spec.root.source == "host":
-        made += [_fresh(path, "tmpfs", [*SAFE, f"mode={mode}"]) for path, mode in HIDDEN_OF_HOST]
+        made += [
+            _fresh(path, "tmpfs", [*SAFE, f"mode={mode}"]) for path, mode in defaults.HIDDEN_OF_HOST
+        ]
     return made
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from isolate.errors import SpecError
-from isolate.oci.mounts import HIDDEN_OF_HOST
 from isolate.oci.words import SAFE
 from isolate.spec import defaults
 from isolate.spec.model import Mount
@@ -73,7 +72,7 @@ def read_mounts(top: Table, linux: Linux, *, host_root: bool) -> list[Mount]:
     """The spec's mounts. Raises SpecError."""
     found: list[Mount] = []
     seen: set[str] = set()
-    hidden = {path: f"mode={mode}" for path, mode in HIDDEN_OF_HOST} if host_root else {}
+    hidden = {path: f"mode={mode}" for path, mode in defaults.HIDDEN_OF_HOST} if host_root else {}
     for entry in map(_Entry, top.tables("mounts")):
         covers = entry.kind == "tmpfs" and hidden.get(entry.target) in entry.options
         if entry.target not in seen and (covers or _is_customary(entry, linux)):

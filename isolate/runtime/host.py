@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 
-from isolate.linux import cgroup, idmap, mount, namespaces
+from isolate.linux import cgroup, detached, idmap, namespaces, process
 
 _CGROUP_ROOT = "/sys/fs/cgroup"
 
@@ -14,6 +14,7 @@ def facts() -> list[dict[str, str]]:
     """Rows of `name`, `value` and `remark`."""
     return [
         _fact("kernel", platform.release(), _kernel_remark()),
+        _fact("mounts by", *_mounts()),
         _fact("user", _user(), _user_remark()),
         _fact("namespaces", " ".join(_namespaces()), ""),
         _fact("user namespaces", *_user_namespaces()),
@@ -31,9 +32,14 @@ def _fact(name: str, value: str, remark: str) -> dict[str, str]:
 
 
 def _kernel_remark() -> str:
-    if mount.has_new_mount_api():
-        return ""
-    return "lacks mount_setattr(2): Linux 5.12 or later is needed"
+    return "" if process.has_pidfds() else "lacks pidfd_open(2): Linux 5.3 or later is needed"
+
+
+def _mounts() -> tuple[str, str]:
+    if detached.native():
+        return "the new mount API", ""
+    remark = "slower: before Linux 5.19 a container's root may be a copy of its files"
+    return "mount(2)", remark
 
 
 def _user() -> str:

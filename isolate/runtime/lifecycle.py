@@ -106,6 +106,10 @@ class Container:
         refusal.require_usable(self.backend)
         self.waived = refusal.waived(self.spec, self.backend)
         self.spec = without(self.spec, self.waived)
+        if any(mount.idmap for mount in self.spec.mounts):
+            from isolate.runtime import volumes
+
+            volumes.refuse_unsafe(self.spec)
         self._admitted = True
 
     def create(
@@ -163,7 +167,12 @@ class Container:
             on_console=on_console,
             checkpoint=self.checkpoint,
         )
-        self.handle = self.backend.create(self.spec, context)
+        spec = self.spec
+        if root.kind == "host":
+            from isolate.runtime import commanding
+
+            spec = commanding.hide(spec, self._store.root)
+        self.handle = self.backend.create(spec, context)
         self.checkpoint("receipt")
         self.receipt = self.backend.receipt(self.spec, self.handle)
         self._verify(self.receipt)

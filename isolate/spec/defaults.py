@@ -39,6 +39,9 @@ MASKED_PATHS = (
     "/sys/kernel/tracing",
 )
 
+# Empty, with that mode, where the root is the host's own tree: what its programs run with.
+HIDDEN_OF_HOST = (("/run", "0755"), ("/tmp", "1777"), ("/var/tmp", "1777"))  # noqa: S108 - inside
+
 READONLY_PATHS = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 # OCI runtime specification, config-linux.md, Default Devices.

@@ -140,7 +140,8 @@ class Mount(Record):
         Boolean(),
         default=False,
         doc="map file owners through the container's user map, so that its root writes files of "
-        "the host's owners (mount_setattr(2) MOUNT_ATTR_IDMAP)",
+        "the host's owners (mount_setattr(2) MOUNT_ATTR_IDMAP); writable only where nobody but "
+        "root can enter, on a nosuid filesystem, or with suid",
     )
     size: int | None = field(Size(4096), default=None, doc="bytes that a tmpfs may hold")
     mode: int | None = field(Integer(0, 0o7777), default=None, doc="mode of a tmpfs's root")

@@ -17,6 +17,7 @@ _HINTS = {
     errno.ENOENT: "a directory on the way is missing: make it, or give --root another place",
     errno.EMFILE: "too many files are open: raise `ulimit -n`",
     errno.ENFILE: "the host has too many files open",
+    errno.EFBIG: "your limit on the size of files is too small: raise `ulimit -f`",
     errno.ENAMETOOLONG: "give --root DIR or ISOLATE_ROOT a shorter path",
 }
 

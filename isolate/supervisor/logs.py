@@ -116,8 +116,9 @@ def read(
 
 
 def _last(rows: Iterator[dict[str, Any] | None], tail: int | None) -> Iterator[dict[str, Any]]:
-    """The last `tail` of those before the first None, and all after it."""
-    if tail is not None:
+    """The last `tail` of those before the first None, and all after it. With a tail of 0 reading
+    began at the end: what comes before the first None has come since."""
+    if tail:
         there: deque[dict[str, Any]] = deque(maxlen=tail)
         for row in rows:
             if row is None:

@@ -13,7 +13,7 @@ from isolate.native import identity_steps as identity
 from isolate.native import mount_steps as mounts
 from isolate.native import process_steps as process
 from isolate.native import rootfs_steps as rootfs
-from isolate.native.backend import DIRECTORY, NativeBackend, first_process
+from isolate.native.backend import DIRECTORY, NativeBackend, first_process, kernel_problems
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
 
@@ -57,11 +57,7 @@ class ChrootBackend(NativeBackend):
             problems.append(
                 Problem(what="chroot(2) needs root", remedy="run it as root, or use namespaces")
             )
-        if not roots.supported():
-            problems.append(
-                Problem(what="the kernel lacks mount_setattr(2)", remedy="use Linux 5.12 or later")
-            )
-        return problems
+        return problems + kernel_problems()
 
     def capabilities(self) -> frozenset[str]:
         return _PROMISED | limits.promised_by_killing()
@@ -86,6 +82,7 @@ class ChrootBackend(NativeBackend):
                 limits.record_process(context, pid)
                 context.checkpoint("cloned")
                 root.configure(pid, None, ())
+                root.hand_over(pid, channel, ())
                 context.checkpoint("configured")
                 channel.send(_CONFIGURED)
 

@@ -66,10 +66,7 @@ class JailBackend(NativeBackend):
                     remedy="use Linux 5.13 or later, with landlock in the boot parameter lsm=",
                 )
             )
-        if not roots.supported():
-            problems.append(
-                Problem(what="the kernel lacks mount_setattr(2)", remedy="use Linux 5.12 or later")
-            )
+        problems += roots.problems_with_detached_mounts()
         return problems
 
     def capabilities(self) -> frozenset[str]:

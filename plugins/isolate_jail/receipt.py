@@ -25,14 +25,12 @@ def rows(spec: Spec, jail: Jail, handle: Handle) -> list[ReceiptRow]:
     status = receipt.Status(pid)
     mask = rights.capability_mask(spec, jail, shared_network=net.shared)
     found = [
-        *receipt.root(pid, readonly=False),
+        *receipt.root(pid, readonly=spec.root.readonly, host=spec.root.source == "host"),
         _fence(pid, jail),
         *receipt.views(pid, own),
         status.capabilities(mask),
         status.seccomp("the jail's own"),
     ]
-    if spec.root.readonly:
-        found.append(_readonly(pid))
     if "users" in own:
         found.append(receipt.users(pid))
     if "network" in own and not jail["vnet.interface"]:
@@ -57,12 +55,6 @@ def _fence(pid: int, jail: Jail) -> ReceiptRow:
     return receipt.row(
         "root.fence", "no mount to be seen", f"{count} mounts", source, holds=count == 0
     )
-
-
-def _readonly(pid: int) -> ReceiptRow:
-    source = f"/proc/{pid}/root"
-    tight = bool(os.statvfs(source).f_flag & os.ST_RDONLY)
-    return receipt.row("root.readonly", "ro", "ro" if tight else "rw", source, holds=tight)
 
 
 def _addresses(handle: Handle, net: settings.Network) -> ReceiptRow:

@@ -41,6 +41,7 @@ class Build:
         self.prepared = prepared
         self._guard: bytes | None = None
         self._names: list[str] = []
+        self._sockets: list[str] = []  # to hide, which LXC itself can't
 
     def prepare(self, places: Places, views: frozenset[str], maps: Maps | None) -> list[str]:
         """Write LXC's files and open its mounts; the arguments for lxc-start.
@@ -139,9 +140,12 @@ class Build:
                 descriptor = resolve.open_in_root(root, path, os.O_PATH)
             except (FileNotFoundError, NotADirectoryError):
                 continue
-            directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+            mode = os.fstat(descriptor).st_mode
             os.close(descriptor)
-            found.append((targets.canonical(root, path), directory))
+            if stat.S_ISSOCK(mode):
+                self._sockets.append(targets.canonical(root, path))
+            else:
+                found.append((targets.canonical(root, path), stat.S_ISDIR(mode)))
         return found
 
     def _user(self, root: int, maps: Maps | None) -> User:
@@ -175,6 +179,7 @@ class Build:
         return [
             PrivatePropagation(),
             steps.Stage(places),
+            *([steps.CoverSockets(f"{_PREFIX}root", self._sockets)] if self._sockets else []),
             *([steps.OwnTime()] if "time" in views else []),
             *([steps.Guard(self._guard)] if self._guard is not None else []),
             steps.Become(

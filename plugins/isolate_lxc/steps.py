@@ -11,8 +11,9 @@ import os
 import stat
 import time
 
-from isolate.linux import descriptors, mount, namespaces, prctl, signals, terminal
+from isolate.linux import descriptors, mount, namespaces, prctl, resolve, signals, terminal
 from isolate.linux.seccomp import load
+from isolate.native.mount_steps import open_device
 from isolate.native.step import Step, StepError
 
 TYPE_CHECKING = False
@@ -59,6 +60,29 @@ def _attach(made: int, target: str) -> None:
     else:
         os.close(os.open(target, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
     mount.move_mount(made, target)
+
+
+class CoverSockets(Step):
+    """Hide sockets of the root below the null device, as LXC can't: it opens what it covers."""
+
+    name = "view.sockets"
+    __slots__ = ("_paths", "_root")
+
+    def __init__(self, root: str, paths: Sequence[str]) -> None:
+        """`root` is the prepared root's name; `paths` lie in it, and hold no links."""
+        self._root = root
+        self._paths = paths
+
+    def describe(self) -> str:
+        return f"hide {', '.join(self._paths)}"
+
+    def run(self, child: Child) -> None:
+        for path in self._paths:
+            where = resolve.open_in_root(child.prepared[self._root], path, os.O_PATH)
+            cover = open_device("/dev/null", os.makedev(1, 3))
+            mount.move_mount(cover, "", at=where)
+            os.close(cover)
+            os.close(where)
 
 
 class OwnTime(Step):

@@ -176,7 +176,7 @@ def _kernel_filesystems(config: Config, spec: Spec, chosen: Choices) -> None:
 
 def _mounts(config: Config, spec: Spec, chosen: Choices) -> None:
     if spec.root.source == "host":
-        for path, mode in (("/run", "0755"), ("/tmp", "1777"), ("/var/tmp", "1777")):
+        for path, mode in defaults.HIDDEN_OF_HOST:
             config.add_mount("tmpfs", path, "tmpfs", *_SAFE, f"mode={mode}")
     for number, asked in enumerate(spec.mounts):
         # LXC would make it by its path, through whatever links a volume holds: build.py does.

@@ -6,9 +6,24 @@ import os
 
 from isolate.backend.features import FEATURES, required
 from isolate.backend.types import Handle, Plan, PlanStep, Problem
-from isolate.linux import cgroup
-from isolate.native import confinement, filters, launcher, limits, maps, receipt, roots, views
-from isolate.native.backend import DIRECTORY, OWN_PIDS, NativeBackend, first_process
+from isolate.linux import cgroup, detached
+from isolate.native import (
+    confinement,
+    filters,
+    launcher,
+    limits,
+    maps,
+    receipt,
+    roots,
+    views,
+)
+from isolate.native.backend import (
+    DIRECTORY,
+    OWN_PIDS,
+    NativeBackend,
+    first_process,
+    kernel_problems,
+)
 from isolate.native.half import LauncherHalf, open_binds
 from isolate.native.prepared import Prepared
 from isolate.native.process_steps import START
@@ -29,7 +44,7 @@ _ALWAYS = frozenset(FEATURES) - {
     "mounts.idmap",
     *(name for name in FEATURES if name.startswith("limits.")),
 }
-_ROOT_ONLY = frozenset({"privileges.privileged", "users.host", "mounts.idmap"})
+_ROOT_ONLY = frozenset({"privileges.privileged", "users.host"})
 
 
 class NamespacesBackend(NativeBackend):
@@ -49,23 +64,19 @@ class NamespacesBackend(NativeBackend):
                     remedy="allow them by that setting, or run as root with --userns=host",
                 )
             )
-        if not roots.supported():
-            problems.append(
-                Problem(
-                    what="the kernel lacks mount_setattr(2)",
-                    remedy="use Linux 5.12 or later; an outer container's filter may hide it",
-                )
-            )
-        return problems
+        return problems + kernel_problems()
 
     def capabilities(self) -> frozenset[str]:
         kernel = views.supported()
         missing = {f"view.{name}" for name in ("time", "cgroups") if name not in kernel}
         rights = _ROOT_ONLY if os.geteuid() == 0 else frozenset()
+        if rights and detached.native():
+            rights |= {"mounts.idmap"}
         return (_ALWAYS - missing) | rights | limits.promised()
 
     def explain(self, spec: Spec) -> Plan:
-        chosen = self._choose(spec, "ID", roots.preview(spec), (0, 1, 2), single=os.geteuid() != 0)
+        root = roots.preview(spec, users="users" in decide.views(spec))
+        chosen = self._choose(spec, "ID", root, (0, 1, 2), single=os.geteuid() != 0)
         rows = [
             PlanStep(name="cgroup", what=limits.describe(spec)),
             PlanStep(

@@ -83,8 +83,8 @@ def steps(spec: Spec, chosen: Choices) -> list[Step]:
         *parts.cover(spec),
         *([mounts.RootReadOnly()] if spec.root.readonly else []),
         *parts.terminal(spec),
+        *_cgroup_view(chosen),
         rootfs.PivotRoot(),
-        *_namespaces_of_their_own(chosen),
         process.NewSession(),
         identity.ResolveUser(spec.process.user, spec.process.groups),
         process.Stdio(chosen.stdio, init=spec.process.init),
@@ -114,7 +114,7 @@ def _identity_of_namespaces(chosen: Choices) -> list[Step]:
     return steps
 
 
-def _namespaces_of_their_own(chosen: Choices) -> list[Step]:
+def _cgroup_view(chosen: Choices) -> list[Step]:
     steps: list[Step] = []
     if "cgroups" in chosen.views:
         steps.append(identity.CgroupNamespace())

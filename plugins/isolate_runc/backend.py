@@ -65,10 +65,7 @@ class RuncBackend(NativeBackend):
                     remedy=f"apt-get install {self.package}",
                 )
             )
-        if not roots.supported():
-            problems.append(
-                Problem(what="the kernel lacks mount_setattr(2)", remedy="use Linux 5.12 or later")
-            )
+        problems += roots.problems_with_detached_mounts()
         if cgroup.discover().mode is None:
             problems.append(
                 Problem(what="no cgroups are visible", remedy="mount them at /sys/fs/cgroup")

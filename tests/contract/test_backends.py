@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isolate.plugins.scan import entry_points
+from isolate.plugins import catalogue
 from isolate.testing import BackendContract
 
 OWN = "isolate-runtime"
@@ -12,6 +12,6 @@ def _contract(name: str) -> type[BackendContract]:
     return type(f"Test_{name}", (BackendContract,), {"name": name, "__module__": __name__})
 
 
-for _point in entry_points("isolate_runtime"):
-    if _point.distribution.name == OWN:
-        globals()[f"Test_{_point.name}"] = _contract(_point.name)
+for _entry in catalogue():
+    if _entry.distribution == OWN:
+        globals()[f"Test_{_entry.name}"] = _contract(_entry.name)

@@ -62,6 +62,13 @@ def test_the_map_is_ones_own(anyone: Isolate, busybox: Path) -> None:
         assert rows[1][:2] == ["1", str(account.subids)]
 
 
+def test_groups_can_not_be_dropped_to_gain(plain_cmd: Isolate, busybox: Path) -> None:
+    """Without subordinate ids they are kept, as some may be what forbids (CVE-2014-8989)."""
+    assert run(plain_cmd, busybox, "--", "cat", "/proc/self/setgroups") == "deny\n"
+    done = plain_cmd("run", "--", *probe("print(refused(os.setgroups, []))"), timeout=60)
+    assert done.stdout == "EPERM\n"
+
+
 def test_base_works_too(anyone: Isolate) -> None:
     done = anyone("run", "--", *probe("print(os.getuid(), os.getpid())"), timeout=60, check=True)
     assert done.stdout == "0 1\n"
@@ -128,6 +135,24 @@ def test_maps_of_others_are_refused(rootless_cmd: Isolate, busybox: Path) -> Non
         spec = {"privileges": {"uid_map": rows, "gid_map": rows}}
         done = with_spec(rootless_cmd, busybox, spec, "--", "true")
         assert done.returncode == 125, first
+        assert len(done.stderr.splitlines()) == 2
+
+
+def test_maps_that_can_not_work_are_refused_early(rootless_cmd: Isolate, busybox: Path) -> None:
+    """Without the caller nothing of the container could be reached, without root none be made."""
+    needs.require("newuidmap")
+    account = owner(rootless_cmd)
+    own = {"inside": 0, "outside": account.uid, "size": 1}
+    others = {"inside": 0, "outside": account.subids, "size": 10}
+    for uids, gids, what in (
+        (others, own, f"privileges.uid_map lacks your own id {account.uid}"),
+        ({**own, "inside": 5}, own, "privileges.uid_map has no id for root inside"),
+        (own, {**own, "inside": 5}, "privileges.gid_map has no id for root inside"),
+    ):
+        spec = {"privileges": {"uid_map": [uids], "gid_map": [gids]}}
+        done = with_spec(rootless_cmd, busybox, spec, "--", "true")
+        assert done.returncode == 125
+        assert done.stderr.startswith(f"error: {what}")
         assert len(done.stderr.splitlines()) == 2
 
 

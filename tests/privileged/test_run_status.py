@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.support.command import Isolate
 
 pytestmark = pytest.mark.needs("root")
@@ -318,8 +318,45 @@ def test_explain_says_what_is_unsupported(isolate_cmd: Isolate, busybox: Path) -
     assert plan["unsupported"] == ["limits.memory"]
 
 
-def test_a_result_that_cannot_be_written(isolate_cmd: Isolate, busybox: Path) -> None:
-    done = isolate_cmd("run", "--result-json=/absent/r", f"--rootfs={busybox}", "--", "true")
+@pytest.mark.parametrize("where", ["absent/r", ".", "file/r", "loop", ""])
+def test_a_result_that_cannot_be_written(
+    isolate_cmd: Isolate, busybox: Path, tmp_path: Path, where: str
+) -> None:
+    """It is noticed before anything runs."""
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to("loop")
+    before = sorted(tmp_path.iterdir())
+    option = where and f"{tmp_path}/{where}"
+    done = isolate_cmd(
+        "run", f"--result-json={option}", f"--rootfs={busybox}", "--", "echo", "it ran"
+    )
+    assert (done.returncode, done.stdout) == (125, "")
+    assert two_lines(done.stderr)
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_result_replaces_a_file_and_nothing_else(
+    isolate_cmd: Isolate, busybox: Path, tmp_path: Path
+) -> None:
+    """Behind a link, too; what is no file is written to, and stays what it is."""
+    target, link, fifo = tmp_path / "target", tmp_path / "link", tmp_path / "fifo"
+    target.write_text("old")
+    link.symlink_to(target)
+    os.mkfifo(fifo)
+    reader = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    for path in (link, fifo, Path("/dev/null")):
+        words = [f"--result-json={path}", f"--rootfs={busybox}", "--", "sh", "-c", "exit 3"]
+        assert isolate_cmd("run", *words).returncode == 3
+    assert link.is_symlink()
+    assert json.loads(target.read_text())["exit_code"] == 3
+    assert json.loads(os.read(reader, 1 << 16))["exit_code"] == 3
+    os.close(reader)
+    assert Path("/dev/null").is_char_device()
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_result_of_a_detached_run_is_refused(isolate_cmd: Isolate, tmp_path: Path) -> None:
+    done = isolate_cmd("run", "--detach", f"--result-json={tmp_path}/r", "--", "true")
     assert done.returncode == 125
     assert two_lines(done.stderr)
 

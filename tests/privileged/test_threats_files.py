@@ -110,6 +110,41 @@ def test_a_set_uid_program_in_a_volume(isolate_cmd: Isolate, busybox: Path, tmp_
     assert done.stdout == "7\n"
 
 
+@pytest.mark.parametrize("backend", ["namespaces", "jail"])
+def test_a_set_uid_program_of_the_hosts_root(
+    isolate_cmd: Isolate, busybox: Path, tmp_path: Path, backend: str
+) -> None:
+    """By a volume with mapped owners: only where nobody else can run it, or where it is meant."""
+    place, volume = tmp_path / "place", tmp_path / "place" / "volume"
+    volume.mkdir(parents=True)
+    script = "cp /bin/busybox /v/shell; chmod 4755 /v/shell; stat -c %u%a /v/shell"
+
+    def left(option: str) -> str:
+        words = ["-b", backend, f"--rootfs={busybox}", option, "--", "sh", "-c", script]
+        done = inside(isolate_cmd, *words)
+        (volume / "shell").unlink(missing_ok=True)
+        return done.stdout.strip() or done.stderr.splitlines()[0]
+
+    way = [tmp_path, *(parent for parent in tmp_path.parents if parent.stat().st_mode & 0o77 == 0)]
+    modes = {directory: directory.stat().st_mode & 0o7777 for directory in way}
+    try:
+        for directory in way:
+            directory.chmod(0o755)
+        refused = "error: mounts[0].idmap: root inside could leave programs below"
+        assert left(f"-v{volume}:/v:idmap").startswith(refused)
+        place.chmod(0o710)
+        assert left(f"-v{volume}:/v:idmap").startswith(refused)
+        assert "Read-only" in left(f"-v{volume}:/v:idmap,ro")
+        assert left(f"--mount=source={volume},target=/v,idmap=true,suid=true") == "04755"
+        place.chmod(0o700)
+        assert left(f"-v{volume}:/v:idmap") == "04755"
+        os.chown(place, 7, 7)
+        assert left(f"-v{volume}:/v:idmap").startswith(refused)
+    finally:
+        for directory, mode in modes.items():
+            directory.chmod(mode)
+
+
 @pytest.mark.parametrize("descriptor", [*range(3, 20), 38, 39])
 def test_working_directory_by_a_descriptor(
     isolate_cmd: Isolate, busybox: Path, descriptor: int

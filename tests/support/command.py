@@ -25,12 +25,14 @@ class Isolate:
         state: the private state directory (ISOLATE_ROOT).
         cache: the cache directory (ISOLATE_CACHE), shared by the session's tests of that user.
         environment: what the command gets; a test may add to it.
+        under: a command line that runs the command, as root: see `tests.support.old_kernel`.
     """
 
     def __init__(self, state: Path, cache: Path, account: Account | None = None) -> None:
         self.state = state
         self.cache = cache
         self.account = account
+        self.under: tuple[str, ...] = ()
         self.installation = installation.for_anyone() if account else installation.own()
         self.environment = {
             **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
@@ -46,8 +48,12 @@ class Isolate:
 
     def argv(self, *args: str) -> list[str]:
         """The command line; `-P` because a test's directory is no place for modules."""
-        argv = [self.installation.python, "-P", "-m", "isolate", *args]
-        return self.account.argv(argv, self.state.parent) if self.account else argv
+        return self.words(self.installation.python, "-P", "-m", "isolate", *args)
+
+    def words(self, *argv: str) -> list[str]:
+        """The command line that runs `argv` as the command would be run."""
+        words = self.account.argv(argv, self.state.parent) if self.account else list(argv)
+        return [*self.under, *words]
 
     def __call__(
         self,

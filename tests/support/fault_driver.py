@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from isolate.plugins import load
 from isolate.runtime import lifecycle, run
+from isolate.runtime.stores import open_store
 from isolate.spec.model import Spec
-from isolate.state import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ def main(text: str) -> int:
     names = vars(lifecycle)
     names["collect_entry"] = point.around(names["collect_entry"], "collect")
     spec = Spec.build(asked["spec"], "")
-    result = run.run(backend, spec, Store(asked["state"]), id=asked["id"], checkpoint=point)
+    result = run.run(backend, spec, open_store(asked["state"]), id=asked["id"], checkpoint=point)
     return result.exit_status
 
 

@@ -36,9 +36,7 @@ class Victim:
         """Exit code (negative: the signal) and the points passed; death at point number `at`."""
         trace = self._home / f"trace{next(_numbers)}"
         text = json.dumps({**self._asked, "at": at, "trace": str(trace)})
-        words = [self.isolate.installation.python, "-P", str(self._driver), text]
-        if self.isolate.account is not None:
-            words = self.isolate.account.argv(words, self._home)
+        words = self.isolate.words(self.isolate.installation.python, "-P", str(self._driver), text)
         done = subprocess.run(
             words,
             env=self.isolate.environment,

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 COMMANDS = {
     "bwrap": "bubblewrap",
     "busybox": "busybox-static",
+    "chromium": "chromium",
+    "chromedriver": "chromium-driver",
     "crun": "crun",
     "ip": "iproute2",
     "lxc-execute": "lxc",

@@ -220,7 +220,9 @@ class IdMapped(FeatureContract):
     feature = "mounts.idmap"
 
     def ask(self, lab: Lab) -> Document:
-        mount = {"source": _shared(lab), "target": "/contract", "idmap": True}
+        source = _shared(lab)
+        os.chmod(source, 0o700)
+        mount = {"source": source, "target": "/contract", "idmap": True}
         return {"mounts": [mount], "privileges": {"users": "private"}}
 
     def prove(self, lab: Lab) -> None:

@@ -1,0 +1,1 @@
+"""Renderings of a comparison's document. They read it and never measure."""
