@@ -130,7 +130,9 @@ class Executables(threading.Thread):
                 for pid in (running.pid, *descendants(running.pid)):
                     with contextlib.suppress(OSError):
                         found = _identity(pid)
-                        if command_line(pid) != self._but:  # after the look: it only comes later
+                        # Read after it: in the midst of execve(2) it is empty, and only then
+                        # that of the new executable.
+                        if command_line(pid) not in (b"", self._but):
                             self.identities.add(found)
             said = running.stdout.read() if running.stdout is not None else b""
         self.words = said.decode(errors="replace").strip() or f"exit status {running.returncode}"
