@@ -58,6 +58,14 @@ def test_the_host_sees_the_driver_and_a_held_child(scene: Scene, inside: Inside)
     assert inside.processes() == [driver]
 
 
+def test_what_a_held_attempt_has_started_ends_with_it(inside: Inside) -> None:
+    with inside.hold(f"{LIMITS}:fork_many", count=3, patience=4) as answer:
+        assert answer.value == {"made": 3, "refusal": None}
+        assert len(inside.processes()) == 5
+    inside.call(f"{LIMITS}:count_objects")
+    assert inside.processes() == [inside.driver()]
+
+
 def test_an_attempt_that_dies_while_it_is_to_be_held_costs_only_itself(inside: Inside) -> None:
     with inside.hold(f"{LIMITS}:fork_many", seconds=1, count="x", patience=1) as answer:
         assert "TypeError" in str(answer)

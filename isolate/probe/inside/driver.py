@@ -5,7 +5,7 @@ is a plan (`isolate.probe.bundle`). Each attempt runs in a forked child with an 
 that dies, hangs or changes itself costs only itself.
 
 An attempt to be held is a generator function: what it yields is its answer, and its child stays as
-it is until the next line of input, so that the host can look.
+it is until the next line of input, so that the host can look; then it is closed, and ends.
 """
 
 from __future__ import annotations

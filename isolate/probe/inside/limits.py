@@ -35,10 +35,12 @@ def fork_many(count: int, patience: int) -> Iterator[dict[str, object]]:
             made += [_sleeper(patience)]
     except OSError as error:
         refusal = errno.errorcode[error.errno or 0]
-    yield {"made": len(made), "refusal": refusal}
-    for pid in made:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+    try:
+        yield {"made": len(made), "refusal": refusal}
+    finally:
+        for pid in made:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
 
 
 def _sleeper(patience: int) -> int:
@@ -136,8 +138,6 @@ def take_objects(terminals: int, files: int) -> Iterator[dict[str, int]]:
             held += [os.open("/dev/null", os.O_RDONLY)]
             got["files"] += 1
     yield got
-    for descriptor in held:
-        os.close(descriptor)
 
 
 def count_objects() -> dict[str, int]:
