@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from generator import commands, plugins, results, specs
+from generator import commands, plugins, probes, results, specs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +17,7 @@ PAGES: dict[str, Callable[[], str]] = {
     "commands": commands.commands_page,
     "exit-status": results.exit_status_page,
     "result": results.result_page,
+    "probes": probes.probes_page,
     "plugin-api": plugins.plugin_page,
 }
 _DIRECTORY = Path(__file__).parent / "reference"

@@ -68,6 +68,11 @@ def address_protocol(interface: str, packed: bytes) -> int | None:
     return next((protocol for _prefix, protocol in _addresses(interface, packed)), None)
 
 
+def remove_address(interface: str, packed: bytes, prefix: int) -> None:
+    """Take an address away from an interface. Raises OSError, also where it isn't there."""
+    _request(_RTM_DELADDR, _body(interface, packed, prefix), 0)
+
+
 def move_link(interface: str, pid: int) -> None:
     """Move an interface into the network namespace of a process. Raises OSError.
 

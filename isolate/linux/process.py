@@ -17,7 +17,16 @@ _PIDFD_INFO_EXIT = 1 << 3
 
 # proc_pid_stat(5), counted from the field after the command's name.
 _STATE, _PPID, _THREADS, _START_TIME = 0, 1, 17, 19
-STATE, USER_TICKS, SYSTEM_TICKS, START_TIME, RESIDENT_PAGES, EXIT_CODE = 0, 11, 12, 19, 21, 49
+STATE, PPID, USER_TICKS, SYSTEM_TICKS, START_TIME, RESIDENT_PAGES, EXIT_CODE = (
+    0,
+    1,
+    11,
+    12,
+    19,
+    21,
+    49,
+)
+CHILDREN_USER_TICKS, CHILDREN_SYSTEM_TICKS = 13, 14  # of those that it has waited for
 
 _pidfd_send_signal = syscall("pidfd_send_signal", c_int, c_int, c_void_p, c_uint)
 

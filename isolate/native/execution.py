@@ -28,14 +28,31 @@ def require_directory(root: int, path: str) -> None:
         raise from_child("process.cwd", number, os.strerror(number), path) from None
 
 
+def require_directory_in(pid: int, path: str) -> None:
+    """As `require_directory`, in the root of a process.
+
+    A runtime enters whatever it leads to: through /proc/self/fd, by the spec's word or by a
+    symbolic link of the image's, it lies on the host, for the runtime's own descriptors do.
+    """
+    root = _root_of(pid)
+    try:
+        require_directory(root, path)
+    finally:
+        os.close(root)
+
+
 def require_in(pid: int, program: str, *, path: str, cwd: str) -> None:
     """As `require`, in the root of a process. Raises LaunchError for the working directory."""
-    root = os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    root = _root_of(pid)
     try:
         require_directory(root, cwd)
         require(root, program, path=path, cwd=cwd)
     finally:
         os.close(root)
+
+
+def _root_of(pid: int) -> int:
+    return os.open(f"/proc/{pid}/root", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
 def require(root: int, program: str, *, path: str, cwd: str) -> None:

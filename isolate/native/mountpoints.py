@@ -36,6 +36,16 @@ def resolvable(spec: Spec) -> list[str]:
     return found
 
 
+def volume_below(spec: Spec, number: int) -> int | None:
+    """The number of the volume in which a mount point of the spec lies; None: it lies in none."""
+    target = spec.mounts[number].target
+    for earlier in range(number - 1, -1, -1):
+        above = spec.mounts[earlier]
+        if f"{target}/".startswith(f"{above.target.rstrip('/')}/"):
+            return earlier if above.type == "bind" else None
+    return None
+
+
 def canonical(root: int, path: str) -> str:
     """The path without symbolic links, as seen from inside. Raises LaunchError."""
     try:

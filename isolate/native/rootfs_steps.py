@@ -41,14 +41,14 @@ class AttachRoot(Step):
     """
 
     name = "root.attach"
-    __slots__ = ("_attributes", "_what")
+    __slots__ = ("_attributes", "what")
 
     def __init__(self, what: str, attributes: int = mount.MOUNT_ATTR_NODEV) -> None:
-        self._what = what
+        self.what = what
         self._attributes = attributes
 
     def describe(self) -> str:
-        return f"attach {self._what} as the new root, reachable by a descriptor only"
+        return f"attach {self.what} as the new root, reachable by a descriptor only"
 
     def run(self, child: Child) -> None:
         child.root = self.open(child.prepared)
@@ -59,6 +59,25 @@ class AttachRoot(Step):
         if ROOT_CONTEXT in prepared:
             return mount.fsmount(prepared[ROOT_CONTEXT], self._attributes)
         return prepared[ROOT_MOUNT]
+
+
+class AttachBelow(Step):
+    """Attach the root at a directory of the host's tree, as chroot(8) is used: one who leaves it
+    is in that tree. The mount namespace is the child's, so that nothing is mounted on the host."""
+
+    name = "root.attach"
+    __slots__ = ("_attach", "_directory")
+
+    def __init__(self, attach: AttachRoot, directory: str) -> None:
+        self._attach = attach
+        self._directory = directory
+
+    def describe(self) -> str:
+        return f"attach {self._attach.what} at {self._directory or 'a directory of the host'}"
+
+    def run(self, child: Child) -> None:
+        child.root = self._attach.open(child.prepared)
+        mount.move_mount(child.root, self._directory)
 
 
 class AttachOwnOverlay(AttachRoot):

@@ -4,11 +4,13 @@
 registers it by the hook `isolate_register_probes`.
 """
 
+from isolate.probe.judge import found_token, judged
 from isolate.probe.model import (
     VERDICTS,
     Answer,
     Finding,
     InsideProbe,
+    LiveProbe,
     Outcome,
     Planted,
     Probe,
@@ -20,8 +22,11 @@ __all__ = [
     "Answer",
     "Finding",
     "InsideProbe",
+    "LiveProbe",
     "Outcome",
     "Planted",
     "Probe",
     "Scene",
+    "found_token",
+    "judged",
 ]

@@ -23,7 +23,8 @@ def driver() -> str:
 
 
 def plan(attempts: Sequence[dict[str, Any]], mark: str) -> bytes:
-    """What the driver reads: the attempts (`call`, `arguments`, `seconds`), and their modules.
+    """A line that the driver reads: the attempts (`call`, `arguments`, `seconds`, and `hold` where
+    its child is to stay until the next line), and their modules.
 
     `mark` begins each line of its answers, so that nothing else is taken for one.
     Raises PluginError where a module imports what there isn't inside.
@@ -32,7 +33,7 @@ def plan(attempts: Sequence[dict[str, Any]], mark: str) -> bytes:
     for attempt in attempts:
         _collect(attempt["call"].partition(":")[0], modules)
     document = {"mark": mark, "modules": list(modules.items()), "attempts": list(attempts)}
-    return json.dumps(document).encode()
+    return json.dumps(document).encode() + b"\n"
 
 
 def _collect(name: str, modules: dict[str, str]) -> None:

@@ -11,14 +11,18 @@ from abc import ABC, abstractmethod
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isolate.spec.kinds import Boolean, Choice, Items, Text
-from isolate.spec.record import Record, field
+from isolate.spec.kinds import Boolean, Choice, Integer, Items, Text
+from isolate.spec.kinds import Mapping as MappingKind
+from isolate.spec.record import Record, field, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from typing import Self
+    from typing import Self, TypeVar
 
+    from isolate.probe.conversation import Inside
     from isolate.probe.subject import Subject
+
+    Made = TypeVar("Made")
 
 ISOLATED, EXPOSED, VACUOUS, INCONCLUSIVE, ERROR = VERDICTS = (
     "isolated",
@@ -27,6 +31,9 @@ ISOLATED, EXPOSED, VACUOUS, INCONCLUSIVE, ERROR = VERDICTS = (
     "inconclusive",
     "error",
 )
+
+# What fails because too little is left of something says nothing about walls.
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC, errno.EINTR)
 
 SECONDS = 5  # what an attempt may take, unless its probe says otherwise
 
@@ -38,15 +45,24 @@ class Outcome:
         reached: whether the host was reached, as the host sees it; None where that can't be told.
         evidence: what was tried, what came back, what the host saw; one line or few.
         failed: the harness failed, and nothing is known of the isolation.
+        numbers: what was counted on the way, by its name.
         waived: features that the try needed and the subject lacks.
     """
 
-    __slots__ = ("evidence", "failed", "reached", "waived")
+    __slots__ = ("evidence", "failed", "numbers", "reached", "waived")
 
-    def __init__(self, *, reached: bool | None, evidence: str, failed: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        reached: bool | None,
+        evidence: str,
+        failed: bool = False,
+        numbers: Mapping[str, int] | None = None,
+    ) -> None:
         self.reached = reached
         self.evidence = evidence
         self.failed = failed
+        self.numbers = dict(numbers or {})
         self.waived: frozenset[str] = frozenset()
 
     @classmethod
@@ -68,9 +84,11 @@ class Answer:
         errno: of the OSError that it raised.
         signal: what killed it; SIGALRM is its deadline, SIGSYS a system call filter.
         fault: why there is no value, in words; None where there is one.
+        own_kernel: whether another kernel than the host's answered: then nothing that it allows
+            is the host's.
     """
 
-    __slots__ = ("errno", "fault", "signal", "value")
+    __slots__ = ("errno", "fault", "own_kernel", "signal", "value")
 
     def __init__(
         self,
@@ -79,7 +97,9 @@ class Answer:
         errno: int | None = None,
         signal: int | None = None,
         fault: str | None = None,
+        own_kernel: bool = False,
     ) -> None:
+        self.own_kernel = own_kernel
         self.value = value
         self.errno = errno
         self.signal = signal
@@ -87,14 +107,15 @@ class Answer:
 
     @property
     def refused(self) -> bool:
-        """Whether the kernel said no: an error, or a filter that kills."""
-        return self.errno is not None or self.signal == signal.SIGSYS
+        """Whether the kernel said no: an error but of exhaustion, or a filter that kills."""
+        said_no = bool(self.errno) and self.errno not in _EXHAUSTED
+        return said_no or self.signal == signal.SIGSYS
 
     def __str__(self) -> str:
         if self.errno is not None:
             name = errno.errorcode.get(self.errno, str(self.errno))
             return f"{name} ({os.strerror(self.errno)})"
-        return self.fault if self.fault is not None else repr(self.value)
+        return shown(self.fault if self.fault is not None else repr(self.value), 160)
 
 
 class Scene:
@@ -110,6 +131,7 @@ class Scene:
         self.subject = subject
         self.token = f"canary-{secrets.token_hex(8)}"
         self._stack = ExitStack()
+        self._made: dict[object, Any] = {}
         # Not below /tmp, of which containers have one of their own: its absence there says nothing.
         self.directory = self._stack.enter_context(
             tempfile.TemporaryDirectory(prefix="isolate-probe-", dir="/var/tmp")
@@ -118,6 +140,13 @@ class Scene:
     def cleanup(self, function: Callable[..., Any], *arguments: Any) -> None:
         """Call `function` at the end, the last first, whatever happens in between."""
         self._stack.callback(function, *arguments)
+
+    def once(self, make: Callable[[Scene], Made]) -> Made:
+        """What `make` makes of this scene, made once for all probes that want it."""
+        if make not in self._made:
+            self._made[make] = make(self)
+        made: Made = self._made[make]
+        return made
 
     def __enter__(self) -> Self:
         return self
@@ -183,10 +212,36 @@ class InsideProbe(Probe):
     def confirm(self, scene: Scene, answer: Answer) -> Outcome:
         """Judge by what the host sees; `answer` is what came back from inside."""
 
+    def unanswered(self, scene: Scene, failure: Outcome) -> Outcome:
+        """Judge that there is no answer, where a container that isn't made is one."""
+        return failure
+
     def observe(self, scene: Scene) -> Outcome:
         from isolate.probe.session import observe_together
 
         return observe_together({"": self}, scene)[""]
+
+
+class LiveProbe(Probe):
+    """A probe that looks from the host at a running container, in which it calls functions.
+
+    Those with the same overlay share a container. Its launcher is a careless one: it runs in
+    `scene.directory`, with a variable CARELESS that holds the token, and with a descriptor of that
+    directory that isn't closed on execution.
+    """
+
+    def overlay(self, scene: Scene) -> Mapping[str, Any]:
+        """A part of a spec document that the container has besides."""
+        return {}
+
+    @abstractmethod
+    def look(self, scene: Scene, inside: Inside) -> Outcome:
+        """Try it, and look from outside."""
+
+    def observe(self, scene: Scene) -> Outcome:
+        from isolate.probe.session import look_together
+
+        return look_together({"": self}, scene)[""]
 
 
 class Finding(Record):
@@ -211,6 +266,9 @@ class Finding(Record):
     feature: str | None = field(Text(), default=None, doc="the feature that speaks of it")
     waived: tuple[str, ...] = field(
         Items(Text()), default=(), doc="features that the try needed and the backend lacks"
+    )
+    numbers: Mapping[str, int] = field(
+        MappingKind(Text(), Integer(0)), default={}, doc="what was counted on the way, by its name"
     )
 
     @property

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
-import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from isolate.errors import IsolateError
-from isolate.probe import bundle
-from isolate.probe.model import Answer, Finding, InsideProbe, Outcome, Scene, verdict
+from isolate.probe.conversation import converse, leaked_directory
+from isolate.probe.model import Answer, Finding, InsideProbe, LiveProbe, Outcome, Scene, verdict
 from isolate.probe.subject import Bare
+from isolate.spec.record import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from isolate.probe.model import Planted, Probe
-    from isolate.probe.subject import Done, Subject
+    from isolate.probe.subject import Subject
 
     Probes = Mapping[str, type[Probe]]
+
+_WORDS = 600  # characters of evidence: it stands in a cell of a report
 
 
 class Session:
@@ -53,10 +55,13 @@ def observe_all(probes: Probes, subject: Subject) -> dict[str, Outcome]:
     """What each probe came to at `subject`, in the order of `probes`."""
     instances = {name: probe() for name, probe in probes.items()}
     together = {name: one for name, one in instances.items() if isinstance(one, InsideProbe)}
+    live = {name: one for name, one in instances.items() if isinstance(one, LiveProbe)}
     with Scene(subject) as scene:
         found = observe_together(together, scene)
+    with Scene(subject) as scene:
+        found |= look_together(live, scene)
     for name, one in instances.items():
-        if name not in together:
+        if name not in found:
             with Scene(subject) as scene:
                 found[name] = _guarded(one.observe, scene)
     return {name: found[name] for name in probes}
@@ -67,22 +72,56 @@ def observe_together(probes: Mapping[str, InsideProbe], scene: Scene) -> dict[st
     found: dict[str, Outcome] = {}
     groups: dict[str, dict[str, Planted]] = {}
     for name, probe in probes.items():
-        try:
-            planted = probe.plant(scene)
-        except (OSError, IsolateError) as error:
-            found[name] = Outcome.failure(f"can't be planted: {error}")
+        planted = _plant(probe, scene)
+        if isinstance(planted, Outcome):
+            found[name] = planted
             continue
         key = json.dumps(planted.overlay, sort_keys=True)
         groups.setdefault(key, {})[name] = planted
     for group in groups.values():
-        answers = _try({name: probes[name] for name in group}, group, scene.subject)
+        answers = _try({name: probes[name] for name in group}, group, scene)
         for name, answer in answers.items():
             if isinstance(answer, Answer):
                 found[name] = _guarded(probes[name].confirm, scene, answer)
             else:
-                found[name] = answer
+                found[name] = _guarded(probes[name].unanswered, scene, answer)
             found[name].waived = scene.subject.missing(group[name].overlay)
     return {name: found[name] for name in probes}
+
+
+def look_together(probes: Mapping[str, LiveProbe], scene: Scene) -> dict[str, Outcome]:
+    """Look at those with equal needs in one container, or the next where one has ended it."""
+    groups: dict[str, list[str]] = {}
+    for name, probe in probes.items():
+        overlay = json.dumps(probe.overlay(scene), sort_keys=True)
+        groups.setdefault(overlay, []).append(name)
+    found: dict[str, Outcome] = {}
+    for overlay, names in groups.items():
+        missing = scene.subject.missing(json.loads(overlay))
+        try:
+            while names:
+                with (
+                    leaked_directory(scene) as leak,
+                    converse(scene, json.loads(overlay), careless=leak) as inside,
+                ):
+                    while names and inside.alive:
+                        name = names.pop(0)
+                        found[name] = _guarded(probes[name].look, scene, inside)
+                        feature = probes[name].feature
+                        found[name].waived = missing & {feature} if feature in missing else missing
+        except (OSError, IsolateError) as error:
+            found.update(dict.fromkeys(names, Outcome.failure(str(error))))
+    return {name: found[name] for name in probes}
+
+
+def _plant(probe: InsideProbe, scene: Scene) -> Planted | Outcome:
+    """What it planted; a host that doesn't allow it says nothing about the isolation."""
+    try:
+        return probe.plant(scene)
+    except (OSError, IsolateError) as error:
+        return Outcome.unclear(f"can't be planted on this host: {error}")
+    except Exception as error:  # noqa: BLE001 - a third party's probe may raise anything
+        return Outcome.failure(f"the probe failed: {type(error).__name__}: {error}")
 
 
 def _guarded(judge: Callable[..., Outcome], *arguments: object) -> Outcome:
@@ -94,45 +133,23 @@ def _guarded(judge: Callable[..., Outcome], *arguments: object) -> Outcome:
 
 
 def _try(
-    probes: Mapping[str, InsideProbe], planted: Mapping[str, Planted], subject: Subject
+    probes: Mapping[str, InsideProbe], planted: Mapping[str, Planted], scene: Scene
 ) -> dict[str, Answer | Outcome]:
     """One container for all of them; their answers, or why there is none."""
-    mark = secrets.token_hex(8)
-    attempts = [
-        {
-            "call": probe.attempt,
-            "arguments": planted[name].arguments,
-            "seconds": probe.seconds,
-        }
-        for name, probe in probes.items()
-    ]
+    answers: dict[str, Answer | Outcome] = {}
     overlay = next(iter(planted.values())).overlay
     try:
-        done = subject.run(
-            [*subject.python(), "-c", bundle.driver()],
-            overlay,
-            stdin=bundle.plan(attempts, mark),
-            patience=60 + sum(probe.seconds for probe in probes.values()),
-        )
+        with converse(scene, overlay) as inside:
+            for name, probe in probes.items():
+                answers[name] = inside.call(
+                    probe.attempt, seconds=probe.seconds, **planted[name].arguments
+                )
+                if not inside.alive:
+                    answers[name] = Outcome.failure(str(answers[name]))
     except (OSError, IsolateError) as error:
-        return dict.fromkeys(probes, Outcome.failure(str(error)))
-    answers = _answers(done, mark)
-    missing = Outcome.failure(f"no answer from inside: {done.words}")
-    return {
-        name: answers[number] if number < len(answers) else missing
-        for number, name in enumerate(probes)
-    }
-
-
-def _answers(done: Done, mark: str) -> list[Answer]:
-    """The driver's lines, in the order of the attempts."""
-    found = []
-    for line in done.stdout.splitlines():
-        text = line.decode(errors="replace")
-        if text.startswith(mark):
-            said: dict[str, Any] = json.loads(text.removeprefix(mark))
-            found.append(Answer(**said))
-    return found
+        failure = Outcome.failure(str(error))
+        return {**dict.fromkeys(probes, failure), **answers}
+    return answers
 
 
 def _finding(
@@ -142,11 +159,12 @@ def _finding(
         probe=name,
         backend=subject.name,
         verdict=verdict(control, outcome),
-        claimed=probe.feature in subject.claims if probe.feature else None,
-        evidence=outcome.evidence,
-        control=control.evidence,
+        claimed=subject.promises(probe.feature) if probe.feature else None,
+        evidence=shown(outcome.evidence, _WORDS),
+        control=shown(control.evidence, _WORDS),
         meaning=probe.meaning,
         remedy=probe.remedy,
         feature=probe.feature,
         waived=tuple(sorted(outcome.waived)),
+        numbers=outcome.numbers,
     )

@@ -38,6 +38,7 @@ _PROMISED = frozenset(
     }
 )
 _CONFIGURED = "configured"
+_PLACE = "place"  # the directory that becomes the root, below the container's own
 
 
 class ChrootBackend(NativeBackend):
@@ -63,7 +64,8 @@ class ChrootBackend(NativeBackend):
         return _PROMISED | limits.promised_by_killing() | lsm.promised()
 
     def explain(self, spec: Spec) -> Plan:
-        rows = _steps(spec, roots.preview(spec).step, (0, 1, 2), None)
+        attach = rootfs.AttachBelow(roots.preview(spec).step, "")
+        rows = _steps(spec, attach, (0, 1, 2), None)
         return Plan(
             steps=tuple(PlanStep(name=step.name, what=step.describe()) for step in rows),
             unsupported=tuple(sorted(required(spec) - self.capabilities())),
@@ -73,6 +75,9 @@ class ChrootBackend(NativeBackend):
         group = limits.prepare_tracking(context)
         with Prepared() as prepared, limits.entry(group) as entry:
             root = roots.prepare(context, prepared)
+            place = f"{context.directory}/{_PLACE}"
+            os.mkdir(place, 0o700)
+            attach = rootfs.AttachBelow(root.step, place)
 
             def meanwhile(pid: int, channel: Channel) -> None:
                 limits.record_process(context, pid)
@@ -97,7 +102,7 @@ class ChrootBackend(NativeBackend):
             context.checkpoint("launch")
             launched = launcher.launch(
                 namespaces.CLONE_NEWNS,
-                _steps(spec, root.step, context.stdio, entry, attached=context.attached),
+                _steps(spec, attach, context.stdio, entry, attached=context.attached),
                 prepared=prepared,
                 meanwhile=meanwhile,
                 cgroup_fd=entry.unified,
@@ -120,7 +125,7 @@ class ChrootBackend(NativeBackend):
 
 def _steps(
     spec: Spec,
-    attach: rootfs.AttachRoot,
+    attach: Step,
     stdio: tuple[int, int, int],
     entry: Entry | None,
     *,

@@ -163,10 +163,14 @@ class LxcBackend(NativeBackend):
 
     def start(self, handle: Handle) -> None:
         directory = str(handle.data[DIRECTORY])
+        pid, _start_time = first_process(handle)
+        cwd = str(handle.data[CWD])
         if handle.data[TERMINAL] is True:
             # lxc-init, which gives it its terminal, doesn't tell whether it could execute it.
-            program, path, cwd = (str(handle.data[key]) for key in (PROGRAM, PATH, CWD))
-            execution.require_in(first_process(handle)[0], program, path=path, cwd=cwd)
+            program, path = (str(handle.data[key]) for key in (PROGRAM, PATH))
+            execution.require_in(pid, program, path=path, cwd=cwd)
+        else:
+            execution.require_directory_in(pid, cwd)
         since = log.size(f"{directory}/{monitor.LOG}")
         try:
             fifo = os.open(f"{directory}/{START}", os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -101,6 +101,7 @@ class Build:
             self.prepared[_PREFIX + name] = os.dup(descriptor)
 
     def _make_targets(self, root: int, maps: Maps | None) -> None:
+        self._make_below_volumes(maps)
         if self.spec.root.source == "host":
             return  # it is read-only, and has what it has
         inside = set(mountpoints.resolvable(self.spec))
@@ -111,6 +112,14 @@ class Build:
         ]
         wanted += [(device.target or device.path, False) for device in self.spec.devices]
         targets.make(root, wanted, maps)
+
+    def _make_below_volumes(self, maps: Maps | None) -> None:
+        for number, asked in enumerate(self.spec.mounts):
+            above = mountpoints.volume_below(self.spec, number)
+            if above is not None:
+                volume = self.prepared[f"{_PREFIX}mount.{above}"]
+                inside = os.path.relpath(asked.target, self.spec.mounts[above].target)
+                targets.make_in_volume(volume, (inside, self._is_directory(number)), maps)
 
     def _is_directory(self, number: int) -> bool:
         descriptor = self.prepared.get(f"{_PREFIX}mount.{number}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 
+from isolate.errors import LaunchError
 from isolate.linux import namespaces, resolve
 from isolate.native import errand, userns
 from isolate.native.failure import from_child
@@ -19,13 +20,36 @@ if TYPE_CHECKING:
 
     from isolate.native.maps import Maps
 
+_PLAIN = resolve.RESOLVE_BENEATH | resolve.RESOLVE_NO_SYMLINKS | resolve.RESOLVE_NO_MAGICLINKS
+
 
 def make(root: int, wanted: Sequence[tuple[str, bool]], maps: Maps | None) -> None:
     """Make mount points: pairs of a path and whether it is a directory. Raises LaunchError."""
     inside = [row for row in wanted if not on_kernel_filesystem(row[0])]
     inside += [(path, True) for path in KERNEL]
+    _make_all(root, inside, maps)
+
+
+def make_in_volume(volume: int, wanted: tuple[str, bool], maps: Maps | None) -> None:
+    """Make a mount point in a volume, on a way without links: LXC mounts on no other.
+
+    Raises LaunchError.
+    """
+    path = wanted[0]
     try:
-        _make(root, inside, maps)
+        os.close(resolve.openat2(volume, path, os.O_PATH, resolve=_PLAIN))
+    except FileNotFoundError:
+        _make_all(volume, [wanted], maps)
+    except OSError as error:
+        raise LaunchError(
+            f"the mount point {path} in a volume: {error.strerror}",
+            hint="LXC mounts at no place that a symbolic link of a volume leads to",
+        ) from None
+
+
+def _make_all(root: int, wanted: Sequence[tuple[str, bool]], maps: Maps | None) -> None:
+    try:
+        _make(root, wanted, maps)
     except OSError as error:
         path = str(error.filename or "")
         raise from_child(f"mount.{path}", error.errno or 0, str(error.strerror), path) from None

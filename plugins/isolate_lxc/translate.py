@@ -7,6 +7,7 @@ import os
 from isolate.errors import SpecError, UnsupportedError
 from isolate.linux import cgroup, idmap
 from isolate.linux.capabilities import to_names
+from isolate.native import mountpoints
 from isolate.native.process_steps import DEFAULT_PATH
 from isolate.spec import defaults, meaning
 from isolate_lxc.config import Config
@@ -178,7 +179,9 @@ def _mounts(config: Config, spec: Spec, chosen: Choices) -> None:
         for path, mode in defaults.HIDDEN_OF_HOST:
             config.add_mount("tmpfs", path, "tmpfs", *_SAFE, f"mode={mode}")
     for number, asked in enumerate(spec.mounts):
-        _mount(config, asked, chosen, f"mount.{number}")
+        # LXC would make it by its path, through whatever links a volume holds: build.py does.
+        made = mountpoints.volume_below(spec, number) is not None
+        _mount(config, asked, chosen, f"mount.{number}", made=made)
     for number, device in enumerate(spec.devices):
         target = chosen.targets.get(path := device.target or device.path, path)
         config.add_mount(
@@ -186,7 +189,7 @@ def _mounts(config: Config, spec: Spec, chosen: Choices) -> None:
         )
 
 
-def _mount(config: Config, asked: Mount, chosen: Choices, name: str) -> None:
+def _mount(config: Config, asked: Mount, chosen: Choices, name: str, *, made: bool) -> None:
     target = chosen.targets.get(asked.target, asked.target)
     flags = [
         word
@@ -201,13 +204,14 @@ def _mount(config: Config, asked: Mount, chosen: Choices, name: str) -> None:
     if asked.type == "bind":
         kind = "dir" if chosen.directories.get(name, True) else "file"
         # Its flags are on the prepared mount, where they reach what is mounted below too.
-        config.add_mount(f"{FILES}/{name}", target, "none", "rbind", f"create={kind}")
+        create = () if made else (f"create={kind}",)
+        config.add_mount(f"{FILES}/{name}", target, "none", "rbind", *create)
         return
     if asked.type == "tmpfs":
         flags.append(f"mode={0o1777 if asked.mode is None else asked.mode:04o}")
         flags += [f"size={asked.size}"] if asked.size is not None else []
     fstype = "cgroup2" if asked.type == "cgroup" else asked.type
-    config.add_mount(fstype, target, fstype, *flags, "create=dir")
+    config.add_mount(fstype, target, fstype, *flags, *(() if made else ("create=dir",)))
 
 
 def _cover(config: Config, spec: Spec, chosen: Choices) -> None:

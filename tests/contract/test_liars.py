@@ -42,12 +42,12 @@ def site() -> str:
     """A directory for PYTHONPATH in which the liars are installed."""
     sys.path.insert(0, str(HERE))
     try:
-        from isolate_liars import LIARS  # type: ignore[import-not-found, unused-ignore]
+        from isolate_liars import FOR_PROBES, LIARS  # type: ignore[import-not-found, unused-ignore]
     finally:
         sys.path.remove(str(HERE))
     metadata = session.directory() / "liars" / "isolate_liars-1.dist-info"
     metadata.mkdir(parents=True)
-    points = "".join(f"{name} = isolate_liars\n" for name in LIARS)
+    points = "".join(f"{name} = isolate_liars\n" for name in (*LIARS, *FOR_PROBES))
     (metadata / "entry_points.txt").write_text(f"[isolate_runtime]\n{points}")
     assert LIARS.keys() == CAUGHT_BY.keys() | LEAVES.keys()
     return os.pathsep.join((str(metadata.parent), str(HERE)))

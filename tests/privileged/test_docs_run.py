@@ -27,7 +27,7 @@ AS_ROOT = [
     "docs/how-to/use-from-python.md",
 ]
 ROOTLESS = ["docs/how-to/run-rootless.md"]
-WITH_PIP = ["docs/tutorial/write-a-backend.md"]
+WITH_PIP = ["docs/how-to/write-a-probe.md", "docs/tutorial/write-a-backend.md"]
 
 
 def _follow(page: str, cmd: Isolate) -> None:

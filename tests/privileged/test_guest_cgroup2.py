@@ -77,3 +77,27 @@ def test_a_container_by_mount(told: dict[str, str]) -> None:
     assert all(row["holds"] for row in json.loads(told["old result"])["receipt"])
     assert told["old host's"].split() == ["0", "/x"]
     assert told["left"].split() == ["0"]
+
+
+def test_probes_of_what_this_hosts_kernel_lacks(guest_kernel: guest.Kernel, tmp_path: Path) -> None:
+    """Modules, and labels of AppArmor: this host's own kernel has neither."""
+    answer = guest.run(
+        f"""{guest.ENVIRONMENT}
+mount -t securityfs securityfs /sys/kernel/security; export TMPDIR=/disk
+probe() {{ echo "$1 $2: $($python -m isolate probe --backend=$1 --only=$2 --json | tr -d '\n')"; }}
+probe chroot syscall.module
+probe namespaces syscall.module
+probe chroot priv.lsm
+""",
+        guest_kernel,
+        tmp_path,
+        timeout=300,
+    )
+    lines = dict(line.split(": ", 1) for line in answer.output.splitlines() if "]" in line)
+    rows = {name: json.loads(text)[0] for name, text in lines.items() if text.startswith("[")}
+    assert {name: row["verdict"] for name, row in rows.items()} == {
+        "chroot syscall.module": "exposed",
+        "namespaces syscall.module": "isolated",
+        "chroot priv.lsm": "exposed",
+    }, answer.output[-3000:]
+    assert "unconfined" in rows["chroot priv.lsm"]["evidence"]

@@ -40,6 +40,9 @@ def rights(text: str) -> dict[str, str]:
         ("--userns", "host"),
         ("--init",),
         ("--backend=chroot", "--user", "1000:1000", "--no-new-privileges"),
+        pytest.param(("--backend=runc",), marks=pytest.mark.needs("runc")),
+        pytest.param(("--backend=runc", "--cap-drop=ALL"), marks=pytest.mark.needs("runc")),
+        pytest.param(("--backend=crun", "--seccomp=unconfined"), marks=pytest.mark.needs("crun")),
     ],
 )
 def test_an_exec_has_the_rights_of_the_program(detached: Detached, options: tuple[str]) -> None:

@@ -167,9 +167,35 @@ def test_mount_points_behind_links_stay_inside(run: Runner, root: Path, tmp_path
     assert done.returncode in (0, 125)  # resolved inside, or refused
 
 
+def test_mount_points_in_a_volume_stay_in_it(run: Runner, tmp_path: Path) -> None:
+    """A link of the volume's leads to a directory of the host, in which LXC would make one."""
+    outside, volume = tmp_path / "outside", tmp_path / "volume"
+    for made in (outside, volume):
+        made.mkdir()
+        made.chmod(0o777)
+    (volume / "link").symlink_to(outside)
+    done = run("true", f"--volume={volume}:/data", "--tmpfs=/data/link/made")
+    assert list(outside.iterdir()) == []
+    assert done.returncode == 125
+    assert "the mount point link/made in a volume" in done.stderr
+    script = "echo x >/data/new/deep/made && cat /data/new/deep/made"
+    assert run.out(script, f"--volume={volume}:/data", "--tmpfs=/data/new/deep") == "x"
+
+
 def test_a_mount_point_behind_a_link_is_found(run: Runner) -> None:
     script = "echo x >/var/run/deep/made && cat /run/deep/made"
     assert run.out(script, "--tmpfs=/var/run/deep") == "x"
+
+
+@pytest.mark.needs("busybox")
+@pytest.mark.parametrize("number", range(3, 15))
+def test_no_directory_of_the_hosts_is_entered(run: Runner, root: Path, number: int) -> None:
+    """The class of CVE-2024-21626: LXC's own descriptors lead to the host, and it enters them."""
+    (root / "way").symlink_to(f"/proc/self/fd/{number}")
+    for cwd in (f"/proc/self/fd/{number}", "/way"):
+        done = run("echo entered", f"--rootfs=dir:{root}", f"--workdir={cwd}")
+        assert done.returncode == 125, done.stderr
+        assert done.stdout == ""
 
 
 @pytest.mark.needs("busybox")

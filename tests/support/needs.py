@@ -40,6 +40,7 @@ COMMANDS = {
     "ps": "procps",
     "qemu-system-x86_64": "qemu-system-x86",
     "runc": "runc",
+    "runsc": "runsc",
     "setpriv": "util-linux",
     "unshare": "util-linux",
 }
