@@ -138,10 +138,14 @@ class Contained(Subject):
         backend: its name.
         document: the spec as plain data, without the program.
         state: the state directory of these containers.
+        name: what this subject is called, where that isn't the backend's name.
     """
 
-    def __init__(self, backend: str, document: Mapping[str, Any], state: str) -> None:
-        self.name = backend
+    def __init__(
+        self, backend: str, document: Mapping[str, Any], state: str, *, name: str | None = None
+    ) -> None:
+        self.backend = backend
+        self.name = name or backend
         self.document = dict(document)
         self.state = state
         self.claims = load(backend).capabilities()
@@ -176,5 +180,5 @@ class Contained(Subject):
             json.dump(self.spec(argv, overlay), stream)
         return [
             *(sys.executable, "-P", "-m", "isolate", "run", f"--root={self.state}"),
-            *(f"--backend={self.name}", f"--spec={file}"),
+            *(f"--backend={self.backend}", f"--spec={file}"),
         ]
