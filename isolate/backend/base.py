@@ -21,11 +21,18 @@ class Backend(ABC):
     Instances hold no state: all that a later process needs stands in the Handle. Methods raise
     `IsolateError` for what a user can cause or must understand; any other exception is a bug of
     the backend and is reported as one, by name.
+
+    Attributes:
+        api_version: the version of this interface that it was made for.
+        name: its name, that of its entry point.
+        summary: what it is, in a line.
+        tool: the command that it drives, which answers to `--version`; None for none.
     """
 
     api_version: int = API_VERSION
     name: str
     summary: str
+    tool: str | None = None
 
     @abstractmethod
     def check(self) -> list[Problem]:

@@ -18,6 +18,7 @@ from isolate.cli import (  # isort: skip - the order of the help
     backends,
     doctor,
     verify,
+    compare,
     schema,
     spec,
     version,
@@ -26,6 +27,7 @@ from isolate.cli import (  # isort: skip - the order of the help
 __all__ = [
     "attach",
     "backends",
+    "compare",
     "cp",
     "delete",
     "doctor",

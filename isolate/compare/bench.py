@@ -67,6 +67,7 @@ class Bench:
     ) -> None:
         self.subject = subject
         self.name = name or subject.name
+        self.state = state
         self.patience = patience
         self._launcher = Launcher(state)
         contained = isinstance(subject, Contained)
@@ -75,6 +76,8 @@ class Bench:
     def close(self) -> None:
         """End the launching process with all that it holds."""
         self._launcher.close()
+        if isinstance(self.subject, Contained):
+            self.subject.close()
 
     def abandon(self) -> None:
         """The same for a subject that doesn't do what it is told."""

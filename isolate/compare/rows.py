@@ -99,15 +99,17 @@ def warnings_of(rows: Sequence[MetricRow]) -> list[str]:
         return []
     chance = _at_least(len(alarms), len(controls))
     if chance < _OFTEN:
-        return [
+        text = (
             f"this run can't be trusted: the baseline differs from itself in {len(alarms)} of "
             f"{len(controls)} metrics ({', '.join(alarms)}); measure again on a quieter host"
-        ]
-    return [
-        f"the baseline differs from itself in {', '.join(alarms)}: figures of that metric can't be "
-        f"trusted in this run (one in twenty does so by chance; here {len(alarms)} of "
-        f"{len(controls)})"
-    ]
+        )
+    else:
+        text = (
+            f"the baseline differs from itself in {', '.join(alarms)}: what is said of that can't "
+            "be trusted in this run (one metric in twenty does so by chance; here "
+            f"{len(alarms)} of {len(controls)})"
+        )
+    return [text]
 
 
 def _at_least(count: int, trials: int) -> float:
@@ -118,7 +120,7 @@ def _at_least(count: int, trials: int) -> float:
     )
 
 
-def price_row(task: Task, series: str, whole: str, less: str, layer: str, seed: int) -> PriceRow:
+def price_row(task: Task, series: str, *, whole: str, less: str, layer: str, seed: int) -> PriceRow:
     """What a layer costs: `whole` less the subject without the layer, block by block."""
     with_it, without = task.columns[series, whole], task.columns[series, less]
     interval = stats.median_interval(

@@ -94,8 +94,8 @@ class Task:
         """Whether every interval is narrow enough; never whether a difference shows."""
         return all(
             _narrow(self.ratios(row, name))
-            for row, name in self.columns
-            if name != HOST and not self.given_up(name)
+            for (row, name), column in self.columns.items()
+            if name != HOST and column.samples and not self.given_up(name)
         )
 
 
@@ -198,6 +198,8 @@ class Trials:
         if bench.name in (HOST, AGAIN):
             return
         self.fallen[bench.name] = why
+        for column in (column for task in self._tasks for column in task.of(bench.name)):
+            column.note = column.note or f"the backend fell out: {why}"
         bench.abandon()
 
     def _done(self, seconds: float) -> float:

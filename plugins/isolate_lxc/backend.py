@@ -56,6 +56,7 @@ class LxcBackend(NativeBackend):
     """
 
     name = "lxc"
+    tool = "lxc-start"
     summary = "LXC, by its own commands and configuration"
 
     def check(self) -> list[Problem]:

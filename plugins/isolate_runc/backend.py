@@ -44,6 +44,7 @@ class RuncBackend(NativeBackend):
     """
 
     name = "runc"
+    tool = "runc"
     summary = "runc, the reference runtime of the Open Container Initiative"
     package = "runc"
     unable: frozenset[str] = frozenset()  # what other runtimes can and this one can't
@@ -288,6 +289,7 @@ class CrunBackend(RuncBackend):
     """The same, with crun."""
 
     name = "crun"
+    tool = "crun"
     summary = "crun, an OCI runtime in C"
     package = "crun"
     unable = frozenset({"mounts.kernel"})  # no proc but at /proc
