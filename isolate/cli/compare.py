@@ -95,6 +95,7 @@ def compare(
         return
     _check_outputs(output, format)
     from isolate.cli.progress import Bar
+    from isolate.compare.comparison import INTERRUPTED
     from isolate.compare.comparison import compare as run
     from isolate.compare.file import save as save_document
 
@@ -114,6 +115,8 @@ def compare(
     if save:
         save_document(found, save)
     _put(found, output, format)
+    if INTERRUPTED in found.warnings:
+        raise typer.Exit(130)
     if any(row.failure for row in found.backends):
         raise typer.Exit(1)
 

@@ -101,7 +101,7 @@ class Ablation:
                 seed=plan.seed,
             )
             for task in tasks
-            for series in task.series
+            for series in list(task.series)[:1]  # the metric itself, without its parts
             for layer, bench in variants.items()
         ]
 

@@ -31,12 +31,14 @@ class Launched:
         times: see `isolate.compare.launch.program.Program`.
         marks: each line that the program wrote, with when its end was read.
         usage: what it used.
+        receipt: (feature, what was enforced) of each row of the receipt.
     """
 
     def __init__(self, answer: Mapping[str, Any]) -> None:
         self.times: dict[str, float] = answer["times"]
         self.marks: list[tuple[float, str]] = [(at, text) for at, text in answer["marks"]]
         self.usage = Usage.build(answer["usage"], "usage")
+        self.receipt: list[tuple[str, str]] = [(row[0], row[1]) for row in answer["receipt"]]
 
     def between(self, first: str, second: str) -> float:
         """Seconds from one of `times` to another; `spoke` is the program's first line."""
@@ -89,14 +91,17 @@ class Bench:
         overlay: Mapping[str, Any] | None = None,
         *,
         kill: bool = False,
+        paced: bool = False,
         stdin: str = "",
     ) -> Launched:
         """Run a program in a fresh container, to its end; `kill` ends it after its first line.
 
+        A `paced` one gets, instead of `stdin`, a line for each that it wrote.
+
         Raises IsolateError, also where it doesn't end with exit code 0; FallenError where the
         subject hangs or crashes.
         """
-        return Launched(self._ask("launch", argv, overlay, kill=kill, stdin=stdin))
+        return Launched(self._ask("launch", argv, overlay, kill=kill, paced=paced, stdin=stdin))
 
     def work(self, call: str, overlay: Mapping[str, Any] | None = None, **arguments: Any) -> float:
         """Seconds for one operation of a workload (`isolate.compare.inside`), by the host's clock.
@@ -106,7 +111,7 @@ class Bench:
         module, _, function = call.partition(":")
         words = [function, json.dumps(arguments)]
         argv = [*self.subject.python(), "-c", _source(module), *words]
-        return per_operation(self.launch(argv, overlay))
+        return per_operation(self.launch(argv, overlay, paced=True))
 
     def spawn(self, argv: Sequence[str]) -> float:
         """Wall seconds of the cold command that runs `argv` there."""

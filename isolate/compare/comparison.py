@@ -33,8 +33,9 @@ if TYPE_CHECKING:
     from isolate.probe.model import Finding
 
 PROPERTIES, OVERHEAD, ABLATE = "properties", "overhead", "ablate"
+INTERRUPTED = "interrupted: this is what was known by then"
 QUICK_BUDGET = 40.0  # seconds of measuring
-_QUICK_PATIENCE = 20.0
+_QUICK_PATIENCE = 15.0
 _QUICK_LOOP = 0.02  # seconds that a loop inside runs
 _LOOP = 0.1
 _PRICED = ("startup", "syscall")  # metrics by which a layer's price is told
@@ -142,7 +143,7 @@ class _Run:
             if ABLATE in self._request.parts:
                 self._ablate()
         except KeyboardInterrupt:
-            self._warnings.append("interrupted: what follows is what was known by then")
+            self._warnings.append(INTERRUPTED)
 
     def document(self) -> Comparison:
         """What is known."""

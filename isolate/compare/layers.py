@@ -15,11 +15,12 @@ from isolate.spec.load import merge
 from isolate.spec.model import VIEWS, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from isolate.compare.bench import Bench
 
     Document = Mapping[str, Any]
+    Receipt = Sequence[tuple[str, str]]
 
 ALL = "all"
 
@@ -42,11 +43,12 @@ class Layer:
         self.overlay = overlay
 
 
-def known() -> list[Layer]:
-    """Every layer that a spec can drop."""
+def known(claims: frozenset[str]) -> list[Layer]:
+    """The layers of a backend with these features that a spec can drop."""
     mask = capabilities.read("self").bounding
     every = [name for name in capabilities.to_names(mask) if name in CAPABILITIES]
-    return [
+    views = [view for view in _LISTED if f"view.{view}" in claims]
+    layers = [
         Layer("seccomp", "privileges.seccomp", {"privileges": {"seccomp": "unconfined"}}),
         Layer("capabilities", "privileges.capabilities", {"privileges": {"cap_add": every}}),
         Layer(
@@ -58,42 +60,61 @@ def known() -> list[Layer]:
         Layer("masked paths", "privileges.unmask", {"privileges": {"unmask": True}}),
         Layer("lsm", "privileges.lsm_label", {"privileges": {"lsm_label": "unconfined"}}),
         Layer("network namespace", "view.network", {"network": {"mode": "host"}}),
-        *(Layer(f"{view} view", f"view.{view}", {"isolate": _without(view)}) for view in _LISTED),
+        *(
+            Layer(
+                f"{view} namespace",
+                f"view.{view}",
+                {"isolate": ["mounts", *(each for each in views if each != view)]},
+            )
+            for view in views
+        ),
     ]
-
-
-def _without(view: str) -> list[str]:
-    return [each for each in VIEWS if each not in (view, "users", "network")]
+    return [layer for layer in layers if layer.feature in claims]
 
 
 def of(bench: Bench, document: Document) -> list[LayerRow]:
-    """The layers of a backend, each tried: what can't be dropped alone says why."""
+    """The layers of a backend, each tried: what can't be dropped alone says why.
+
+    Raises IsolateError where even the whole can't be launched.
+    """
     subject = bench.subject
     assert isinstance(subject, Contained)  # noqa: S101 - the bare host has no layers
+    whole = bench.launch(["true"]).receipt
     rows = [
         LayerRow(
             backend=bench.name,
             layer=layer.name,
             overlay=json.dumps(layer.overlay),
-            note=_why_not(bench, subject, document, layer.overlay),
+            note=_why_not(bench, subject, document, layer, whole),
         )
-        for layer in known()
-        if layer.feature in subject.claims
+        for layer in known(subject.claims)
     ]
     return [*rows, LayerRow(backend=bench.name, layer="cgroup", note=_CGROUP)]
 
 
-def _why_not(bench: Bench, subject: Contained, document: Document, overlay: Document) -> str | None:
+def _why_not(
+    bench: Bench, subject: Contained, document: Document, layer: Layer, whole: Receipt
+) -> str | None:
     """Why the backend can't go without; None where it can. Runs a container."""
     try:
-        asked = merge(merge(dict(document), dict(overlay)), {"process": {"args": ["true"]}})
+        asked = merge(merge(dict(document), dict(layer.overlay)), {"process": {"args": ["true"]}})
         missing = required(Spec.build(asked, "spec")) - subject.claims
         if missing:
             return f"the backend can't honour {', '.join(sorted(missing))}"
-        bench.launch(["true"], overlay)
+        without = bench.launch(["true"], layer.overlay).receipt
     except IsolateError as error:
         return error.message
-    return None
+    return "it stays all the same" if _stays(layer.feature, whole, without) else None
+
+
+def _stays(feature: str, whole: Receipt, without: Receipt) -> bool:
+    """Whether the kernel says the same of it with and without; what a receipt doesn't tell of is
+    taken to be gone. A namespace's number is never the same twice: its row has to be gone."""
+    before = [words for name, words in whole if name == feature]
+    after = [words for name, words in without if name == feature]
+    if feature.startswith("view."):
+        return bool(before) and bool(after) and not any("host" in words for words in after)
+    return bool(before) and before == after
 
 
 def combined(rows: Iterable[LayerRow]) -> dict[str, Any]:

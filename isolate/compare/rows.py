@@ -38,7 +38,7 @@ def rows_of(tasks: Sequence[Task], seed: int) -> list[MetricRow]:
 def _rows(task: Task, seed: int) -> Iterator[MetricRow]:
     for series in task.series:
         names = [name for row, name in task.columns if row == series]
-        control = stats.median_interval(task.ratios(series, AGAIN), seed=seed)
+        control = stats.ratio_interval(task.ratios(series, AGAIN), seed=seed)
         distrusted = control is not None and not control.contains(1.0)
         for name in names:
             yield _row(task, series, name, seed, distrusted=distrusted)
@@ -47,8 +47,8 @@ def _rows(task: Task, seed: int) -> Iterator[MetricRow]:
 def _row(task: Task, series: str, name: str, seed: int, *, distrusted: bool) -> MetricRow:
     column, described = task.columns[series, name], task.series[series]
     samples = tuple(column.samples[block] for block in sorted(column.samples))
-    ratios = [] if name == HOST else [one for one in task.ratios(series, name) if one > 0]
-    interval = stats.median_interval(ratios, seed=seed)
+    ratios = [] if name == HOST else task.ratios(series, name)
+    interval = stats.ratio_interval(ratios, seed=seed)
     flags = list(_flags(samples, ratios, distrusted=distrusted))
     return MetricRow(
         metric=series,
@@ -82,9 +82,11 @@ def _flags(samples: Sequence[float], ratios: Sequence[float], *, distrusted: boo
 
 
 def _note(column: Column, samples: Sequence[float]) -> str | None:
-    if column.note is None and not samples:
-        return column.failures[0] if column.failures else "not reached"
-    return column.note
+    if column.note is not None or samples:
+        return column.note
+    if column.untold:
+        return "it can't be told of this one"
+    return column.failures[0] if column.failures else "not reached"
 
 
 def warnings_of(rows: Sequence[MetricRow]) -> list[str]:

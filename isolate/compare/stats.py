@@ -11,7 +11,7 @@ import random
 from bisect import bisect_left, bisect_right
 from functools import cache
 from itertools import accumulate
-from statistics import median
+from statistics import median, stdev
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ RESAMPLES = 10_000
 FLIPS = 10_000
 MARGIN = 0.05  # within this of the baseline there is no difference worth a word
 
+# Student's t for 95%, by the number of values.
+_STUDENT = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
 _DRIFT_Z = 3.29  # two-sided 0.1%: hundreds of rows are looked at
 _DRIFT_SIZE = 0.05
 _FEWEST_FOR_DRIFT = 10
@@ -56,10 +58,13 @@ class Interval:
 def paired_ratios(values: Mapping[int, float], baseline: Mapping[int, float]) -> list[float]:
     """Value / baseline for each block that has both, in the order of the blocks.
 
-    A block's trials lie close in time: what slows the whole host for a while divides out.
+    A block's trials lie close in time: what slows the whole host for a while divides out. Where
+    either isn't above zero there is no ratio.
     """
     both = sorted(values.keys() & baseline.keys())
-    return [values[block] / baseline[block] for block in both if baseline[block] > 0]
+    return [
+        values[block] / baseline[block] for block in both if min(baseline[block], values[block]) > 0
+    ]
 
 
 def paired_differences(values: Mapping[int, float], others: Mapping[int, float]) -> list[float]:
@@ -78,9 +83,10 @@ def median_interval(
 
     Percentiles of the resamples' medians, widened to the order statistics whose coverage holds for
     every distribution (the sign test, inverted): at few blocks the bootstrap alone is too narrow.
-    Up to 5 values give no interval of 95%; then it is all that was seen.
+    Fewer than 6 values have no such order statistics; theirs is widened to Student's interval. One
+    value has no interval.
     """
-    if not values:
+    if len(values) < 2:
         return None
     ordered = sorted(values)
     medians = sorted(
@@ -89,11 +95,20 @@ def median_interval(
     )
     cut = int((1 - confidence) / 2 * resamples)
     rank = _sign_rank(len(ordered), confidence)
+    student = _STUDENT.get(len(ordered), 0.0) * stdev(ordered) / math.sqrt(len(ordered))
     return Interval(
         median(ordered),
-        min(medians[cut], ordered[rank]),
-        max(medians[-1 - cut], ordered[-1 - rank]),
+        min(medians[cut], ordered[rank], median(ordered) - student),
+        max(medians[-1 - cut], ordered[-1 - rank], median(ordered) + student),
     )
+
+
+def ratio_interval(ratios: Sequence[float], *, seed: int = 0) -> Interval | None:
+    """The same for ratios, by their logarithms: a half is as far from 1 as two."""
+    found = median_interval([math.log(one) for one in ratios], seed=seed)
+    if found is None:
+        return None
+    return Interval(*(math.exp(end) for end in (found.estimate, found.low, found.high)))
 
 
 @cache

@@ -77,6 +77,7 @@ def _fill(directory: str, path: str) -> str:
 def timed(work: str, empty: str) -> str:
     """A shell script that does both between the marks of a workload, and says nothing else."""
     return (
-        f"{empty} >/dev/null 2>&1; echo begin; {work} >/dev/null || exit; echo middle; "
-        f"{empty} >/dev/null || exit; echo end"
+        f"{empty} </dev/null >/dev/null 2>&1; echo begin; read -r go; "
+        f"{work} </dev/null >/dev/null || exit; echo middle; read -r go; "
+        f"{empty} </dev/null >/dev/null || exit; echo end; read -r go"
     )

@@ -46,12 +46,21 @@ class Plan:
 
 
 class Column:
-    """What was measured of one series of one subject: samples by their block, and failures."""
+    """What was measured of one series of one subject.
+
+    Attributes:
+        samples: by their block.
+        failures: why samples are missing.
+        note: why there are no more.
+        untold: whether the metric had no value of this series for this subject.
+        strikes: failures in a row.
+    """
 
     def __init__(self) -> None:
         self.samples: dict[int, float] = {}
         self.failures: list[str] = []
         self.note: str | None = None
+        self.untold = False
         self.strikes = 0
 
     def failed(self, block: int, why: str) -> None:
@@ -95,12 +104,15 @@ class Task:
         return all(
             _narrow(self.ratios(row, name))
             for (row, name), column in self.columns.items()
-            if name != HOST and column.samples and not self.given_up(name)
+            if name != HOST
+            and not column.untold
+            and not self.given_up(name)
+            and not self.columns[row, HOST].untold
         )
 
 
 def _narrow(ratios: Sequence[float]) -> bool:
-    interval = stats.median_interval(ratios, resamples=1000)
+    interval = stats.ratio_interval(ratios)
     return interval is not None and interval.halfwidth <= NARROW * interval.estimate
 
 
@@ -188,7 +200,7 @@ class Trials:
         for row in task.series:
             column, value = task.columns[row, name], values.get(row)
             if value is None or not math.isfinite(value):
-                column.failures = column.failures or ["it isn't told here"]
+                column.untold = True
             else:
                 column.samples[self.blocks] = value
                 column.strikes = 0

@@ -28,8 +28,9 @@ _ROOM = 1.3  # what was found in a slow moment should still be long enough
 
 
 def mark(text: str) -> None:
-    """Tell the host that something is so now."""
+    """Tell the host that something is so now, and go on when it has noted the time."""
     os.write(1, f"{text}\n".encode())
+    os.read(0, 1)
 
 
 def measure(seconds: float, work: Loop, empty: Loop, *, each: int = 1) -> None:

@@ -19,8 +19,8 @@ from isolate.runtime.stores import open_store
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_GRACE = 10.0  # seconds beyond a program's patience, for what its backend does around it
-_END = 5.0  # seconds in which the process must end once it was told to
+_GRACE = 5.0  # seconds beyond a program's patience, for what its backend does around it
+_END = 15.0  # seconds in which the process must end once it was told to
 
 
 class FallenError(IsolateError):
@@ -92,7 +92,7 @@ class Launcher:
         with contextlib.suppress(BrokenPipeError):
             _pipe(process.stdin).close()
         try:
-            process.wait(_END + _GRACE)
+            process.wait(_END)
         except subprocess.TimeoutExpired:
             self._kill(process)
         _pipe(process.stdout).close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import shutil
@@ -56,6 +57,10 @@ class Vehicle(ABC):
     @abstractmethod
     def usage(self) -> Usage:
         """What it used; unmeasured is None."""
+
+    def receipt(self) -> list[list[str]]:
+        """What is enforced, as feature and words of each row (`isolate.backend.ReceiptRow`)."""
+        return []
 
 
 class OnHost(Vehicle):
@@ -144,18 +149,22 @@ class InContainer(Vehicle):
     def usage(self) -> Usage:
         return self._container.backend.usage(self._container.running_handle)
 
+    def receipt(self) -> list[list[str]]:
+        return [[row.feature, row.enforced] for row in self._container.receipt]
+
 
 class Program:
     """A program with its streams, from its launch to the moment when nothing of it is left.
 
     Attributes:
         times: when, by the host's monotonic clock in seconds: `began`, `created`, `started`,
-            `ended`, `killed`, `gone`.
+            `ended`, `killed`, `gone`; what didn't happen, or not apart, is left out.
         marks: each line that it wrote, with when its end was read.
     """
 
-    def __init__(self, vehicle: Vehicle, stdin: bytes | None = b"") -> None:
-        """`stdin` None keeps the program's standard input open and empty."""
+    def __init__(self, vehicle: Vehicle, stdin: bytes | None = b"", *, paced: bool = False) -> None:
+        """`stdin` None keeps the program's standard input open and empty; of a `paced` one a line
+        comes there for each that it wrote, once its time is noted."""
         self.vehicle = vehicle
         self.times: dict[str, float] = {}
         self.marks: list[tuple[float, str]] = []
@@ -163,7 +172,8 @@ class Program:
         self._rest = b""
         self._size = 0
         self._errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - `remove` closes it
-        self._input, self._keep = _input(stdin)
+        self._paced = paced
+        self._input, self._keep = _input(None if paced else stdin)
         self._output, self._given = os.pipe()
 
     def __enter__(self) -> Self:
@@ -176,7 +186,8 @@ class Program:
         """Create and start it."""
         self._at("began")
         self.vehicle.create((self._input, self._given, self._errors.fileno()))
-        self._at("created")
+        if self.vehicle.name:
+            self._at("created")
         self.vehicle.start()
         self._at("started")
         self._close("_input", "_given")
@@ -199,6 +210,9 @@ class Program:
             return
         *lines, self._rest = (self._rest + data).split(b"\n")
         self.marks += [(now, line.decode(errors="replace")) for line in lines]
+        if self._paced:
+            with contextlib.suppress(BrokenPipeError):  # it doesn't wait after its last
+                os.write(self._keep, b"\n" * len(lines))
 
     def finish(self, deadline: float) -> None:
         """Wait for its end, which must be exit code 0. Raises IsolateError."""

@@ -60,6 +60,7 @@ class Server:
             "times": program.times,
             "marks": program.marks,
             "usage": program.usage.to_dict(),
+            "receipt": program.vehicle.receipt(),
         }
 
     def spawn(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -142,7 +143,8 @@ class Server:
         if backend is not None:
             vehicle = InContainer(backend, request["spec"], self._store)
         stays = keep or request.get("kill") or request["do"] == "burst"
-        return Program(vehicle, None if stays else request.get("stdin", "").encode())
+        stdin = None if stays else request.get("stdin", "").encode()
+        return Program(vehicle, stdin, paced=request.get("paced", False))
 
 
 def _deadline(request: dict[str, Any]) -> float:

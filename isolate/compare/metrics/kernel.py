@@ -37,10 +37,12 @@ class ForkExec(_Loop):
 class ContextSwitch(_Loop):
     """One switch between two processes on one CPU."""
 
+    quick = False
     function = "context_switch"
 
 
 class PageFault(_Loop):
     """One minor fault."""
 
+    quick = False
     function = "page_fault"

@@ -27,6 +27,7 @@ class Loopback(Metric):
     """Latency and throughput of TCP between two processes of the container."""
 
     unit = "s"
+    quick = False
     _LOOPS: ClassVar = {
         "request": "a byte there and back by TCP, over the loopback inside",
         "stream": "a MiB by TCP, over the loopback inside",
@@ -102,13 +103,13 @@ class Iperf(Metric):
             port = _free_port()
             client = f"{name} -c 127.0.0.1 -p {port} -n"
             script = (
-                f"{name} -s -p {port} >/dev/null 2>&1 & server=$!; tries=0; "
-                f"until {client} 1K >/dev/null 2>&1; do tries=$((tries+1)); "
+                f"{name} -s -p {port} </dev/null >/dev/null 2>&1 & server=$!; tries=0; "
+                f"until {client} 1K </dev/null >/dev/null 2>&1; do tries=$((tries+1)); "
                 "[ $tries -lt 50 ] || exit 1; sleep 0.1; done; "
                 f"{tools.timed(f'{client} {size}M', f'{client} 1K')}; "
                 f"kill $server; echo {size}"
             )
-            return per_operation(bench.launch(["sh", "-c", script], tool.overlay))
+            return per_operation(bench.launch(["sh", "-c", script], tool.overlay, paced=True))
 
 
 def _free_port() -> int:

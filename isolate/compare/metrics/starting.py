@@ -27,12 +27,17 @@ class Startup(Metric):
 
     def sample(self, bench: Bench) -> dict[str, float]:
         launched = bench.launch(IDLE, kill=True)
-        return {
+        whole = {
             "startup": launched.between("began", "spoke"),
+            "teardown": launched.between("killed", "gone"),
+        }
+        if "created" not in launched.times:  # a bare program is made and started by one call
+            return whole
+        return {
+            **whole,
             "startup.create": launched.between("began", "created"),
             "startup.start": launched.between("created", "started"),
             "startup.ready": launched.between("started", "spoke"),
-            "teardown": launched.between("killed", "gone"),
         }
 
 

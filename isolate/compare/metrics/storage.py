@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, ClassVar
 
 from isolate.compare import tools
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from isolate.compare.bench import Bench
 
 _MIB = {True: 16, False: 64}  # size of a file, by `quick`
+_FIO_FILE = 64 << 20  # bytes of fio's, which it goes over several times
 
 
 class Metadata(Metric):
@@ -60,34 +62,37 @@ class Fio(Metric):
     quick = False
     blocks = 10
     _JOBS: ClassVar = {
-        "write": ("write", 1 << 20, "write a MiB of a file in sequence, fsync included"),
-        "random_read": ("randread", 4096, "read a page somewhere in a file"),
+        "write": ("write", 1 << 20, 256 << 20, "write a MiB of a file in sequence, with fsync"),
+        "random_read": (
+            "randread",
+            4096,
+            256 << 20,
+            "read a page somewhere in a file, from the page cache",
+        ),
     }
 
     def series(self, name: str, summary: str) -> dict[str, Series]:
-        return {f"{name}.{job}": Series(self.unit, row[2]) for job, row in self._JOBS.items()}
+        return {f"{name}.{job}": Series(self.unit, row[3]) for job, row in self._JOBS.items()}
 
     def unavailable(self, bench: Bench) -> str | None:
         return tools.unavailable("fio", bench.subject)
 
     def sample(self, bench: Bench) -> dict[str, float]:
-        return {f"fio.{job}": self._run(bench, *row[:2]) for job, row in self._JOBS.items()}
+        return {f"fio.{job}": self._run(bench, *row[:3]) for job, row in self._JOBS.items()}
 
-    def _run(self, bench: Bench, kind: str, block: int) -> float:
-        size = _MIB[self.options.quick] << 20
+    def _run(self, bench: Bench, kind: str, block: int, amount: int) -> float:
+        """Seconds for a block, of so many bytes altogether."""
         with tools.carried("fio", bench.subject) as tool:
-            job = [
-                *tool.argv,
-                *("--name=isolate", f"--directory={bench.directory}", "--ioengine=psync"),
-                *(f"--rw={kind}", f"--bs={block}", f"--size={size}", "--output-format=terse"),
-                *("--end_fsync=1", "--allow_file_create=1", "--unlink=1", "--thread"),
-            ]
-            script = tools.timed(f"{_quoted(job)} --io_size={size}", f"{_quoted(job)} --io_size=1")
-            launched = bench.launch(["sh", "-c", f"{script}; echo {size // block}"], tool.overlay)
+            job = shlex.join(
+                [
+                    *tool.argv,
+                    *("--name=isolate", f"--directory={bench.directory}", "--ioengine=psync"),
+                    *(f"--rw={kind}", f"--bs={block}", f"--size={_FIO_FILE}", "--thread"),
+                    *("--end_fsync=1", "--invalidate=0", "--unlink=1"),
+                ]
+            )
+            script = tools.timed(f"{job} --io_size={amount}", f"{job} --io_size={block}")
+            launched = bench.launch(
+                ["sh", "-c", f"{script}; echo {amount // block}"], tool.overlay, paced=True
+            )
         return per_operation(launched)
-
-
-def _quoted(words: list[str]) -> str:
-    import shlex
-
-    return shlex.join(words)

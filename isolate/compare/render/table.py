@@ -117,37 +117,30 @@ def _exposed(document: Comparison, paint: Paint) -> str:
 
 
 def _overhead(document: Comparison, paint: Paint) -> str:
-    names = [
-        name
-        for name in dict.fromkeys(row.backend for row in document.metrics)
-        if name not in (HOST, AGAIN)
-    ]
-    cells = {(row.metric, row.backend): row for row in document.metrics}
-    rows = [
-        [metric, *(_figures(cells.get((metric, name)), name) for name in (HOST, AGAIN, *names))]
-        for metric in dict.fromkeys(row.metric for row in document.metrics)
-    ]
-    headers = ["METRIC", HOST, f"{AGAIN} (A/A)", *names]
+    """A line for each metric and subject; the metric's name stands in its first."""
+    rows: list[list[str]] = []
+    seen: set[str] = set()
+    for row in document.metrics:
+        label = f"{AGAIN} (A/A)" if row.backend == AGAIN else row.backend
+        first = row.metric if row.metric not in seen else ""
+        seen.add(row.metric)
+        rows.append([first, label, words.figure(row.median, row.unit), *_against(row)])
     blocks = max((len(row.samples) for row in document.metrics), default=0)
     title = (
-        f"OVERHEAD: median, x ratio to the bare host [95% interval] of {blocks} blocks; "
-        "~ no difference within 5%"
+        "OVERHEAD: medians, and ratios to the bare host in the same block, with 95% intervals; "
+        f"{blocks} blocks; ~ no difference within 5%"
     )
+    headers = ["METRIC", "OF", "MEDIAN", "RATIO", "REMARKS"]
     return _titled(title, _table(headers, rows), paint)
 
 
-def _figures(row: MetricRow | None, name: str) -> str:
-    """A cell: the median, the ratio, what is to be said of them."""
-    if row is None:
-        return ""
-    if row.median is None:
-        return printable(row.note or "-")[:40]
-    said = [words.figure(row.median, row.unit)]
-    if name != HOST and row.ratio is not None:
-        said.append(words.ratio(row))
-    said += [f"({', '.join(row.flags)})"] if row.flags else []
-    said += [f"({len(row.failures)} failed)"] if row.failures else []
-    return printable("  ".join(said))
+def _against(row: MetricRow) -> list[str]:
+    """The cells that follow a row's median."""
+    remarks = [*row.flags, *([f"{len(row.failures)} failed"] if row.failures else [])]
+    if row.note:
+        remarks.append(row.note)
+    baseline = row.backend == HOST or row.ratio is None
+    return ["" if baseline else words.ratio(row), printable(", ".join(remarks))]
 
 
 def _ablation(document: Comparison, paint: Paint) -> str:

@@ -21,16 +21,15 @@ def figure(value: float | None, unit: str) -> str:
     """A value with three digits and the unit that suits its size; `-` for what isn't known."""
     if value is None:
         return "-"
-    for scale, name in {"s": _SECONDS, "B": _BYTES}.get(unit, ()):
-        if abs(value) >= scale:
-            return f"{value / scale:.3g} {name}"
-    return f"{value:.3g} {unit}"
+    scales = {"s": _SECONDS, "B": _BYTES}.get(unit, ((0.0, unit),))
+    scale, name = next((row for row in scales if abs(value) >= row[0]), scales[-1])
+    return f"{value / (scale or 1):.3g} {name}"
 
 
 def ratio(row: MetricRow) -> str:
     """`x1.23 [1.20, 1.26]`; `~` before it where it is shown that there is no difference."""
     if row.ratio is None or row.low is None or row.high is None:
-        return row.note or "-"
+        return "-"
     return f"{'~ ' if row.same else ''}x{row.ratio:.3g} [{row.low:.3g}, {row.high:.3g}]"
 
 
