@@ -11,6 +11,7 @@ import typer
 
 from isolate.cli.app import app
 from isolate.cli.output import print_json, print_table
+from isolate.compare.render import FORMATS, format_of, render
 from isolate.errors import IsolateError
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ app.add_typer(group, name="compare")
 
 FormatOption = Annotated[
     str | None,
-    typer.Option("--format", help="table (the default), json, ...", metavar="FORMAT"),
+    typer.Option(
+        "--format", help=f"{', '.join(FORMATS)}; none said: {FORMATS[0]}.", metavar="FORMAT"
+    ),
 ]
 OutputOption = Annotated[
     str | None,
@@ -157,8 +160,6 @@ def _document(path: str | None) -> dict[str, Any]:
 
 def _check_outputs(output: str | None, format: str | None) -> None:  # noqa: A002 - the option's name
     """Refuse a format that there isn't before an hour is spent."""
-    from isolate.compare.render import FORMATS, format_of
-
     if format is not None and format not in FORMATS:
         raise IsolateError(
             f"--format: {format!r} is no format", hint=f"allowed: {', '.join(FORMATS)}"
@@ -170,11 +171,10 @@ def _check_outputs(output: str | None, format: str | None) -> None:  # noqa: A00
 def _put(found: Comparison, output: str | None, format: str | None) -> None:  # noqa: A002 - as above
     """Print the document, or write it."""
     from isolate.compare.file import write
-    from isolate.compare.render import format_of, render
 
     if output is None:
         color = sys.stdout.isatty()
-        sys.stdout.write(render(found, format or "table", color=color))
+        sys.stdout.write(render(found, format or FORMATS[0], color=color))
         return
     write(render(found, format or format_of(output)), output)
 
@@ -199,19 +199,19 @@ def diff(
     new: Annotated[str, typer.Argument(help="A later one.", metavar="NEW.json")],
     *,
     fail_on: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--fail-on",
             help="Exit with 1 for a probe that is newly exposed, a cost that rose by more.",
             metavar="exposed,slower:5%",
         ),
-    ] = "",
+    ] = None,
 ) -> None:
     """Say which verdicts and which costs changed between two saved comparisons."""
     from isolate.compare.diff import Difference, Gate, sections
     from isolate.compare.file import load
 
-    gate = Gate(fail_on)
+    gate = Gate(fail_on or "")
     found = Difference(load(old), load(new))
     tables = [section for section in sections(found) if section[2]]
     for title, headers, rows in tables:

@@ -22,6 +22,7 @@ AS_ROOT = [
     "docs/how-to/write-a-spec.md",
     "docs/how-to/choose-limits.md",
     "docs/how-to/clean-up-after-a-crash.md",
+    "docs/how-to/compare-backends.md",
 ]
 ROOTLESS = ["docs/how-to/run-rootless.md"]
 
