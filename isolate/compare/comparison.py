@@ -203,6 +203,8 @@ class _Run:
         for number, bench in enumerate(benches, 1):
             self._watch.say(bench.name, number / (len(benches) + 1))
             self._findings += self._session.findings(bench.subject)
+            if bench.subject.hung:
+                self._fell(bench.name, "it hangs (probing)")
 
     def _measure(self) -> None:
         self._watch.stage("measuring")

@@ -55,10 +55,12 @@ class Subject(ABC):
     Attributes:
         name: the backend's name; `host` for the bare host.
         claims: the features that it promises here.
+        hung: whether a program took longer than anybody waits; it isn't asked again.
     """
 
     name: str
     claims: frozenset[str] = frozenset()
+    hung: bool = False
 
     @abstractmethod
     def python(self) -> list[str]:
@@ -101,6 +103,7 @@ class Subject(ABC):
             try:
                 stdout, stderr = running.communicate(stdin, patience)
             except subprocess.TimeoutExpired:
+                self.hung = patience >= PATIENCE  # less is a probe's own bound
                 _end(running)
                 stdout, stderr = running.communicate()
                 return Done(None, stdout, stderr)
@@ -175,6 +178,8 @@ class Contained(Subject):
         return required(Spec.build(merged, "spec")) - self.claims
 
     def command(self, argv: Sequence[str], overlay: Mapping[str, Any]) -> list[str]:
+        if self.hung:
+            raise IsolateError(f"{self.name} hung, and isn't asked again")
         file = os.path.join(self._specs.name, f"{secrets.token_hex(8)}.json")
         with open(file, "w", encoding="utf-8") as stream:
             json.dump(self.spec(argv, overlay), stream)

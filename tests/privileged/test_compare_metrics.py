@@ -125,7 +125,7 @@ def test_a_metric_gives_plausible_figures(name: str, bench: Bench) -> None:
 
 def test_density_stops_at_its_most_and_leaves_nothing(bench: Bench) -> None:
     metric = Density(OPTIONS)
-    metric.most = 6  # type: ignore[misc]  # of this one
+    metric.most = 6
     assert metric.sample(bench) == 6.0
     assert bench.memory()[1] == 0, "all that was held is gone"
 
@@ -160,6 +160,19 @@ def test_a_program_that_hangs_means_that_the_subject_does(bench: Bench) -> None:
         bench.launch(["sleep", "600"])
     bench.patience = 60
     assert bench.launch(["true"]).usage is not None, "a later launch has a fresh process"
+
+
+def test_a_subject_that_hung_is_not_asked_again(
+    make: Callable[[str], Bench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else each of a catalogue's probes would wait as long."""
+    monkeypatch.setattr("isolate.probe.subject.PATIENCE", 0.5)
+    subject = make("chroot").subject
+    assert subject.run(["sleep", "600"], patience=0.2).status is None
+    assert not subject.hung, "a probe's own bound is no hang"
+    assert subject.run(["sleep", "600"], patience=0.5).status is None
+    with pytest.raises(IsolateError, match="isn't asked again"):
+        subject.run(["true"])
 
 
 def test_marks_are_paced_by_the_host(bench: Bench) -> None:

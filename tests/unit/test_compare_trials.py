@@ -70,7 +70,7 @@ def test_every_block_has_every_subject_once_in_a_random_order() -> None:
     ran = Ran(lambda _name, trial: 1.0 + trial, Plan(blocks=20, seed=4)).run()
     blocks = [ran.metric.asked[start : start + 4] for start in range(0, 80, 4)]
     assert all(sorted(block) == sorted(NAMES) for block in blocks)
-    assert len({tuple(block) for block in blocks}) > 10
+    assert len({tuple(block) for block in blocks}) >= 8
     assert {block[0] for block in blocks} == set(NAMES)
 
 
@@ -127,8 +127,8 @@ def test_a_subject_that_hangs_falls_out_and_the_run_goes_on() -> None:
 
 
 def test_a_bug_of_a_metric_is_a_failure_and_no_crash() -> None:
-    ran = Ran(lambda _name, _trial: {}["x"], Plan(blocks=2, seed=1)).run()
-    assert "a bug of the metric: KeyError" in ran.task.columns["m", "host"].failures[0]
+    ran = Ran(lambda _name, _trial: 1 / 0, Plan(blocks=2, seed=1)).run()
+    assert "a bug of the metric: ZeroDivisionError" in ran.task.columns["m", "host"].failures[0]
 
 
 def test_what_is_not_finite_is_no_sample() -> None:
@@ -165,7 +165,7 @@ def test_significance_never_ends_it() -> None:
     """A difference that is plain at once, with a width that isn't narrow."""
 
     def script(name: str, trial: int) -> float:
-        return 1.0 if name in ("host", AGAIN) else 50.0 + trial % 9
+        return 1.0 if name in ("host", AGAIN) else 50.0 + 9 * (trial % 9)
 
     assert Ran(script, Plan(seed=1)).run().trials.blocks == MOST_BLOCKS
 

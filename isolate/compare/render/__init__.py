@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 # A module of this folder for each, with `render(document) -> str`; imported when it is wanted.
 FORMATS = ("table", "json")
-_SUFFIXES = {"json": "json", "txt": "table"}
+_SUFFIXES = {"md": "markdown", "txt": "table", "xml": "junit"}
 
 
 def render(document: Comparison, format: str, *, color: bool = False) -> str:  # noqa: A002 - as the option

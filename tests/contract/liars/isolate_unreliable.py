@@ -9,11 +9,10 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from isolate_liars import Honest
-
 from isolate.compare.metric import Metric
 from isolate.hookspecs import hookimpl
 from isolate.probe.model import Outcome, Probe
+from isolate_chroot.backend import ChrootBackend
 
 if TYPE_CHECKING:
     from isolate.backend import Context, Handle, Problem
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 _WELL = 2
 
 
-class _Turns(Honest):
+class _Turns(ChrootBackend):
     """Works at first; the state directory counts, for instances hold no state."""
 
     def create(self, spec: Spec, context: Context) -> Handle:
@@ -64,7 +63,7 @@ class Fails(_Turns):
         raise ZeroDivisionError("a bug in it")
 
 
-class Never(Honest):
+class Never(ChrootBackend):
     name = "unusable"
 
     def check(self) -> list[Problem]:
