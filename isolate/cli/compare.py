@@ -22,9 +22,7 @@ app.add_typer(group, name="compare")
 
 FormatOption = Annotated[
     str | None,
-    typer.Option(
-        "--format", help=f"{', '.join(FORMATS)}; none said: {FORMATS[0]}.", metavar="FORMAT"
-    ),
+    typer.Option("--format", help=f"{', '.join(FORMATS)}; none said: table.", metavar="FORMAT"),
 ]
 OutputOption = Annotated[
     str | None,
@@ -174,7 +172,7 @@ def _put(found: Comparison, output: str | None, format: str | None) -> None:  # 
 
     if output is None:
         color = sys.stdout.isatty()
-        sys.stdout.write(render(found, format or FORMATS[0], color=color))
+        sys.stdout.write(render(found, format or "table", color=color))
         return
     write(render(found, format or format_of(output)), output)
 

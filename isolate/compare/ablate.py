@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from isolate.compare import layers
-from isolate.compare.document import AblationRow
+from isolate.compare.document import ALL_LAYERS, AblationRow
 from isolate.compare.rows import price_row
 from isolate.compare.trials import Plan, Task, Trials
-from isolate.probe.model import EXPOSED, ISOLATED
 from isolate.spec.load import merge
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ class Ablation:
             if others:
                 variants.append((row.layer, True, others))
         if droppable:
-            variants.append((layers.ALL, False, droppable))
+            variants.append((ALL_LAYERS, False, droppable))
         for number, (layer, alone, dropped) in enumerate(variants):
             words = f"only {layer}" if alone else f"without {layer}"
             say(f"{self._bench.name} {words}", number / len(variants))
@@ -112,16 +111,3 @@ def _merged(document: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str
         dict(document), {key: value for key, value in overlay.items() if key != "isolate"}
     )
     return {**whole, **({"isolate": overlay["isolate"]} if "isolate" in overlay else {})}
-
-
-def blockers(rows: Sequence[AblationRow], backend: str, probe: str) -> list[str]:
-    """The layers that each suffice alone against a probe: its independent defences.
-
-    Empty where the probe finds nothing to block, or where even all dropped layers together aren't
-    what stops it: then what can't be dropped does.
-    """
-    mine = [row for row in rows if (row.backend, row.probe) == (backend, probe)]
-    bare = [row for row in mine if row.layer == layers.ALL]
-    if not bare or bare[0].verdict != EXPOSED:
-        return []
-    return [row.layer for row in mine if row.alone and row.verdict == ISOLATED]

@@ -14,6 +14,7 @@ from isolate.spec.record import Record, field
 
 SCHEMA = "isolate.compare/1"
 AGAIN = f"{HOST} again"  # the baseline measured against itself: the A/A control
+ALL_LAYERS = "all"  # stands for a layer where every one was dropped
 
 _SECONDS = Number(0.0, 1e12, "seconds")
 _ANY = Number(-1e300, 1e300, "a number")
@@ -114,7 +115,7 @@ class AblationRow(Record):
     """
 
     backend: str = field(Text(), doc="the backend")
-    layer: str = field(Text(), doc="the layer; `all`: every layer that can be dropped")
+    layer: str = field(Text(), doc=f"the layer; `{ALL_LAYERS}`: every layer that can be dropped")
     alone: bool = field(
         Boolean(), default=False, doc="false: this layer was dropped; true: all the others were"
     )

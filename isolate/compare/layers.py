@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     Document = Mapping[str, Any]
     Receipt = Sequence[tuple[str, str]]
 
-ALL = "all"
-
 # Views that a list can leave out (isolate.spec.meaning); the others have fields of their own.
 _LISTED = tuple(view for view in VIEWS if view not in ("mounts", "users", "network"))
 _CGROUP = (

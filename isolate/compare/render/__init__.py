@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-import importlib
 from typing import TYPE_CHECKING
 
 from isolate.errors import IsolateError
+from isolate.plugins.registry import find
 
 if TYPE_CHECKING:
     from isolate.compare.document import Comparison
 
-# A module of this folder for each, with `render(document) -> str`; imported when it is wanted.
-FORMATS = ("table", "json")
-_SUFFIXES = {"md": "markdown", "txt": "table", "xml": "junit"}
+# The function of each, in a module of this folder that is imported when it is wanted.
+FORMATS = {
+    "table": "table:table",
+    "markdown": "markdown:markdown",
+    "json": "plain:plain",
+    "csv": "longform:longform",
+    "junit": "junit:junit",
+    "html": "html:html",
+}
+_COLORED = "table:colored"
+_SUFFIXES = {"htm": "html", "md": "markdown", "txt": "table", "xml": "junit"}
 
 
 def render(document: Comparison, format: str, *, color: bool = False) -> str:  # noqa: A002 - as the option
@@ -22,11 +30,8 @@ def render(document: Comparison, format: str, *, color: bool = False) -> str:  #
     """
     if format not in FORMATS:
         raise IsolateError(f"{format!r} is no format", hint=f"allowed: {', '.join(FORMATS)}")
-    module = importlib.import_module(f"{__name__}.{format}")
-    if color and hasattr(module, "render_colored"):
-        text: str = module.render_colored(document)
-    else:
-        text = module.render(document)
+    place = _COLORED if color and format == "table" else FORMATS[format]
+    text: str = find(f"{__name__}.{place}")(document)
     return text
 
 

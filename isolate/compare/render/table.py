@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 from tabulate import tabulate
 
-from isolate.compare.ablate import blockers
-from isolate.compare.document import AGAIN
-from isolate.compare.render import words
+from isolate.compare.defences import all_blockers
+from isolate.compare.render.figures import NONE, label, quantity, ratio
+from isolate.compare.render.matrix import SIGNS, Matrix
 from isolate.probe.model import ERROR, EXPOSED, ISOLATED
 from isolate.probe.subject import HOST
 from isolate.spec.record import printable
@@ -16,7 +16,7 @@ from isolate.spec.record import printable
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from isolate.compare.document import Comparison, MetricRow
+    from isolate.compare.document import BackendRow, Comparison, MetricRow
     from isolate.probe.model import Finding
 
     Paint = Callable[[str, str], str]
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 _COLORS = {ISOLATED: "32", EXPOSED: "31", ERROR: "35", "title": "1"}
 
 
-def render(document: Comparison) -> str:
+def table(document: Comparison) -> str:
     """As plain text."""
     return _render(document, lambda text, _kind: text)
 
 
-def render_colored(document: Comparison) -> str:
+def colored(document: Comparison) -> str:
     """With the colours of a terminal, beside the words and never instead of them."""
     return _render(document, _painted)
 
@@ -70,49 +70,55 @@ def _warnings(document: Comparison, paint: Paint) -> str:
 
 
 def _absent(document: Comparison, paint: Paint) -> str:
-    rows = [[row.name, printable(words.why_not(row))] for row in document.backends]
+    rows = [[row.name, printable(_why_not(row))] for row in document.backends]
     rows = [row for row in rows if row[1]]
     return _titled("NOT, OR NOT WHOLLY, COMPARED", _table(["BACKEND", "WHY"], rows), paint)
+
+
+def _why_not(row: BackendRow) -> str:
+    """Why a backend isn't, or isn't wholly, in the comparison; empty where it is."""
+    return row.failure or "; ".join(f"{one.what} ({one.remedy})" for one in row.problems)
 
 
 def _contradictions(document: Comparison, paint: Paint) -> str:
     rows = [
         [found.backend, found.probe, found.feature or "", printable(found.evidence)]
-        for found in words.contradictions(document)
+        for found in Matrix(document).contradictions()
     ]
     headers = ["BACKEND", "PROBE", "PROMISED", "FOUND"]
     return _titled("CONTRADICTIONS: promised, and found exposed", _table(headers, rows), paint)
 
 
 def _heat_map(document: Comparison, paint: Paint) -> str:
-    names = list(dict.fromkeys(found.backend for found in document.probes))
-    rows = []
-    for group in words.groups(document):
-        of_group = [found for found in document.probes if found.group == group]
-        rows.append(
-            [group, *(_cell([f for f in of_group if f.backend == name], paint) for name in names)]
-        )
-    key = "  ".join(f"{glyph} {verdict}" for verdict, glyph in words.GLYPHS.items())
-    table = _table(["GROUP", *names], rows)
-    return _titled("ISOLATION: probes by group", f"{table}\n{key}" if table else "", paint)
+    """Groups by backends, a cell by its worst verdict; the bare host first."""
+    matrix = Matrix(document)
+    rows = [
+        [
+            group,
+            matrix.reached(group),
+            *(_cell(matrix, group, each, paint) for each in matrix.backends),
+        ]
+        for group in matrix.groups
+    ]
+    body = _table(["GROUP", HOST, *map(printable, matrix.backends)], rows)
+    return _titled("ISOLATION: probes by group, the worst of each", body, paint)
 
 
-def _cell(findings: Sequence[Finding], paint: Paint) -> str:
-    """Counts by verdict, each with its glyph: `7+ 1-`."""
-    return " ".join(
-        paint(f"{number}{words.GLYPHS[verdict]}", verdict)
-        for verdict, number in words.count(findings).items()
-    )
+def _cell(matrix: Matrix, group: str, backend: str, paint: Paint) -> str:
+    """As in `✗ 2 of 7 exposed`."""
+    cell = matrix.cell(group, backend)
+    return paint(f"{SIGNS[cell.verdict]} {cell.words}", cell.verdict) if cell.verdict else NONE
 
 
 def _exposed(document: Comparison, paint: Paint) -> str:
     """Each probe that reached the host somewhere: where, and what that means."""
-    rows = []
-    for probe in dict.fromkeys(found.probe for found in document.probes):
-        open_in = [f for f in document.probes if f.probe == probe and f.verdict == EXPOSED]
-        if open_in:
-            names = " ".join(found.backend for found in open_in)
-            rows.append([probe, paint(names, EXPOSED), printable(open_in[0].meaning)])
+    matrix, rows = Matrix(document), []
+    open_in: dict[str, list[Finding]] = {}
+    for found in (found for name in matrix.backends for found in matrix.exposed(name)):
+        open_in.setdefault(found.probe, []).append(found)
+    for probe in filter(open_in.__contains__, matrix.probes):
+        names = " ".join(printable(found.backend) for found in open_in[probe])
+        rows.append([probe, paint(names, EXPOSED), printable(open_in[probe][0].meaning)])
     return _titled("EXPOSED", _table(["PROBE", "IN", "MEANS"], rows), paint)
 
 
@@ -121,10 +127,11 @@ def _overhead(document: Comparison, paint: Paint) -> str:
     rows: list[list[str]] = []
     seen: set[str] = set()
     for row in document.metrics:
-        label = f"{AGAIN} (A/A)" if row.backend == AGAIN else row.backend
         first = row.metric if row.metric not in seen else ""
         seen.add(row.metric)
-        rows.append([first, label, words.figure(row.median, row.unit), *_against(row)])
+        rows.append(
+            [first, printable(label(row.backend)), quantity(row.median, row.unit), *_against(row)]
+        )
     blocks = max((len(row.samples) for row in document.metrics), default=0)
     title = (
         "OVERHEAD: medians, and ratios to the bare host in the same block, with 95% intervals; "
@@ -140,15 +147,14 @@ def _against(row: MetricRow) -> list[str]:
     if row.note:
         remarks.append(row.note)
     baseline = row.backend == HOST or row.ratio is None
-    return ["" if baseline else words.ratio(row), printable(", ".join(remarks))]
+    return ["" if baseline else ratio(row), printable(", ".join(remarks))]
 
 
 def _ablation(document: Comparison, paint: Paint) -> str:
-    rows = []
-    for backend, probe in dict.fromkeys((row.backend, row.probe) for row in document.ablation):
-        found = blockers(document.ablation, backend, probe)
-        if found:
-            rows.append([backend, probe, str(len(found)), ", ".join(found)])
+    rows = [
+        [backend, probe, str(len(found)), ", ".join(found)]
+        for backend, probe, found in all_blockers(document.ablation)
+    ]
     body = _table(["BACKEND", "PROBE", "DEFENCES", "EACH OF WHICH SUFFICES"], rows)
     notes = [[row.backend, row.layer, printable(row.note)] for row in document.layers if row.note]
     kept = _table(["BACKEND", "LAYER", "CAN'T BE DROPPED ALONE"], notes)
@@ -163,8 +169,8 @@ def _prices(document: Comparison, paint: Paint) -> str:
             row.metric,
             printable(row.note or "-")
             if row.difference is None
-            else f"{words.figure(row.difference, row.unit)} "
-            f"[{words.figure(row.low, row.unit)}, {words.figure(row.high, row.unit)}]",
+            else f"{quantity(row.difference, row.unit)} "
+            f"[{quantity(row.low, row.unit)}, {quantity(row.high, row.unit)}]",
         ]
         for row in document.prices
     ]
@@ -182,7 +188,7 @@ def _facts(document: Comparison) -> Iterator[str]:
     after = " ".join(f"{value:.2f}" for value in host.load_end)
     yield printable(
         f"Linux {host.kernel} {host.machine}; {host.cpus} CPUs, {host.cpu}; "
-        f"{words.figure(float(host.memory_bytes), 'B')}; cgroups {host.cgroups}"
+        f"{quantity(float(host.memory_bytes), 'B')}; cgroups {host.cgroups}"
         + (f"; in {host.virtualization}" if host.virtualization else "")
     )
     yield f"load {load} before, {after} after; {host.started}, {host.seconds or 0:.0f} s"

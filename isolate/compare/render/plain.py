@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from isolate.compare.document import Comparison
 
 
-def render(document: Comparison) -> str:
+def plain(document: Comparison) -> str:
     """Every key is present, unmeasured is null."""
     return json.dumps(_plain(document), indent=1, ensure_ascii=False) + "\n"
 
