@@ -196,6 +196,23 @@ def test_a_workload_is_measured_everywhere(isolate_cmd: Isolate) -> None:
     assert "ended with 3: no" in failing.row("workload", "namespaces")["failures"][0]
 
 
+@pytest.mark.needs("userns", "newuidmap")
+def test_an_ordinary_user_compares_too(rootless_cmd: Isolate) -> None:
+    file = rootless_cmd.state.parent / "rootless.json"
+    words = ("compare", "--quick", "--backends=namespaces", "--blocks=2", "--save", str(file))
+    done = rootless_cmd(*words, timeout=200)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, Any] = json.loads(file.read_text())
+    assert document["environment"]["user"] != 0
+    assert document["probes"]
+    (row,) = [
+        row
+        for row in document["metrics"]
+        if (row["metric"], row["backend"]) == ("startup", "namespaces")
+    ]
+    assert len(row["samples"]) == 2
+
+
 def test_a_spec_is_for_all_and_the_root_too(isolate_cmd: Isolate) -> None:
     spec = isolate_cmd.state.parent / "spec.toml"
     spec.write_text('hostname = "compared"\n[limits]\npids = 100\n')
