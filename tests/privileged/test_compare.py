@@ -83,10 +83,10 @@ def test_show_gives_what_was_printed(isolate_cmd: Isolate) -> None:
     compared = Compared(isolate_cmd, "--overhead", "--quick", "--backends=chroot", "--blocks=2")
     shown = isolate_cmd("compare", "show", str(compared.file), check=True)
     assert shown.stdout == compared.done.stdout
-    for suffix, begin in ((".html", "<!doctype html>"), (".md", "| metric |"), (".csv", "kind,")):
+    for suffix, part in ((".html", "<!doctype html>"), (".md", "| metric |"), (".csv", "kind,")):
         path = compared.file.with_suffix(suffix)
         isolate_cmd("compare", "show", str(compared.file), "-o", str(path), check=True)
-        assert path.read_text().startswith(begin)
+        assert part in path.read_text()
     as_json = isolate_cmd("compare", "show", str(compared.file), "--format=json", check=True)
     assert json.loads(as_json.stdout) == compared.document
     text = compared.file.with_suffix(".txt")
