@@ -9,7 +9,7 @@ BENCH =
 .PHONY: help demo test lint docs bench packages clean
 
 help:
-	@echo 'make demo   run one program in each usable backend, and show what was enforced'
+	@echo 'make demo   run one program in each usable backend, and compare them'
 	@echo 'make test   install what the tests need, then lint, types and all tests'
 	@echo 'make lint   ruff and mypy'
 	@echo 'make docs   build the documentation into build/docs; docs/generate.py writes the reference'
@@ -19,6 +19,10 @@ help:
 demo: $(VENV)/.installed
 	@$(BIN)/isolate backends
 	@$(BIN)/python -m isolate.cli.demo
+	@mkdir -p build
+	@$(BIN)/isolate compare --quick --save build/compare.json
+	@$(BIN)/isolate compare show build/compare.json -o build/report.html
+	@echo 'The same as a page: build/report.html'
 
 test: packages lint
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

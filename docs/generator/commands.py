@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -10,6 +10,9 @@ from generator.markdown import cell, code, table
 from isolate.cli import verbs  # noqa: F401 - registers the verbs
 from isolate.cli.app import app
 from isolate.cli.options import EXPLAIN_OPTIONS, RUN_OPTIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _INTRODUCTION = """\
 # Commands
@@ -50,8 +53,17 @@ write to is refused.
 def commands_page() -> str:
     """The reference of the commands."""
     group: Any = typer.main.get_command(app)
-    sections = [_section(name, command) for name, command in group.commands.items()]
+    sections = [_section(name, command) for name, command in _commands(group)]
     return _INTRODUCTION + "\n".join([*sections, _VARIABLES])
+
+
+def _commands(group: Any, above: str = "") -> Iterator[tuple[str, Any]]:
+    """Every verb by its words, and those of a group after the group itself."""
+    for name, command in group.commands.items():
+        words = f"{above}{name}"
+        yield words, command
+        if hasattr(command, "commands"):
+            yield from _commands(command, f"{words} ")
 
 
 def _section(name: str, command: Any) -> str:

@@ -28,11 +28,13 @@ class Backend(ABC):
             loaded.
         name: the backend's name, as its entry point has it.
         summary: what it is, in one line.
+        tool: the command that it drives, which answers to `--version`; None for none.
     """
 
     api_version: int
     name: str
     summary: str
+    tool: str | None = None
 
     @abstractmethod
     def check(self) -> list[Problem]:

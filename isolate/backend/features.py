@@ -57,6 +57,7 @@ FEATURES: dict[str, str] = {
     "privileges.lsm_label": "an AppArmor profile or SELinux label",
     "privileges.id_maps": "chosen user and group maps",
     "privileges.masked_paths": "chosen paths hidden",
+    "privileges.unmask": "nothing of /proc and /sys hidden, when asked for",
     "privileges.privileged": "a mode without fences",
     "users.host": "root inside is root outside, when asked for",
     "hooks": "hooks at the points of the OCI lifecycle",
@@ -196,5 +197,7 @@ def _of_privileges(spec: Spec) -> Iterable[str]:
         yield "privileges.id_maps"
     if asked.masked_paths:
         yield "privileges.masked_paths"
+    if asked.unmask:
+        yield "privileges.unmask"
     if asked.users is not None:
         yield "view.users" if asked.users == "private" else "users.host"

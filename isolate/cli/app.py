@@ -69,7 +69,7 @@ def _add_plugin_commands(words: list[str]) -> None:
         command.name or command.callback.__name__
         for command in app.registered_commands
         if command.callback
-    }
+    } | {group.name for group in app.registered_groups}
     verb = next((word for word in words if not word.startswith("-")), None)
     if verb in own:
         return

@@ -259,6 +259,7 @@ _PLACES: dict[str, tuple[str, Callable[[Any, str], Any]]] = {
     "device": ("devices", _devices),
     "userns": ("privileges.users", _same),
     "mask": ("privileges.masked_paths", _same),
+    "unmask": ("privileges.unmask", _same),
     "require": ("require", _same),
     "allow_degraded": ("allow_degraded", _same),
     "interactive": ("process.interactive", _same),

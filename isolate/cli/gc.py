@@ -8,8 +8,8 @@ import typer
 
 from isolate.cli.app import JsonOption, RootOption, app
 from isolate.cli.output import print_json
-from isolate.cli.run import printable
 from isolate.errors import StateError
+from isolate.spec.record import printable
 
 
 @app.command()

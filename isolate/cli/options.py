@@ -89,6 +89,7 @@ RUN_OPTIONS = (
     _list("--device", metavar="PATH[:TARGET[:rwm]]", help="device of the host"),
     _value("--userns", metavar="private|host", help="host: root inside is root outside"),
     _list("--mask", metavar="PATH", help="hide a path inside"),
+    _switch("--unmask", help="hide nothing of /proc and /sys by default"),
     _list("--require", metavar="NAME=VALUE", help="feature that must be there: kernel=separate"),
     _list("--allow-degraded", metavar="FEATURE", help="feature that may be missing"),
     _list("--option", "-o", metavar="[BACKEND.]KEY=VALUE", help="setting of the backend"),

@@ -6,7 +6,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from isolate.cli.run import printable
+from isolate.spec.record import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

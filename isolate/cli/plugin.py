@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from isolate.cli.app import app
-from isolate.cli.run import printable
+from isolate.spec.record import printable
 
 plugin = typer.Typer(help="Make a backend of your own.", no_args_is_help=True)
 app.add_typer(plugin, name="plugin")

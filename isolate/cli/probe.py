@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isolate.cli.app import JsonOption, app
-from isolate.cli.output import print_json, print_table
-from isolate.cli.run import printable
+from isolate.cli.output import print_json, print_table, printable
 from isolate.errors import IsolateError
 
 if TYPE_CHECKING:

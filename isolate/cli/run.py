@@ -9,6 +9,7 @@ import sys
 from isolate.cli import flags
 from isolate.errors import EXIT_FAILURE, IsolateError, SpecError, UnsupportedError
 from isolate.spec.model import Spec
+from isolate.spec.record import printable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -134,13 +135,6 @@ def say_error(message: str, hint: str | None) -> None:
     sys.stderr.write(f"error: {printable(message)}\n")
     if hint:
         sys.stderr.write(f"hint: {printable(hint)}\n")
-
-
-def printable(text: str) -> str:
-    """Text from outside in one line, without what a terminal would act upon."""
-    return "".join(
-        character if character.isprintable() else ascii(character)[1:-1] for character in text
-    )
 
 
 def main(words: list[str]) -> int | None:

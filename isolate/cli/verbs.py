@@ -20,6 +20,7 @@ from isolate.cli import (  # isort: skip - the order of the help
     verify,
     plugin,
     probe,
+    compare,
     schema,
     spec,
     version,
@@ -28,6 +29,7 @@ from isolate.cli import (  # isort: skip - the order of the help
 __all__ = [
     "attach",
     "backends",
+    "compare",
     "cp",
     "delete",
     "doctor",

@@ -10,8 +10,8 @@ import typer
 
 from isolate.cli.app import JsonOption, app
 from isolate.cli.output import print_json
-from isolate.cli.run import printable
 from isolate.errors import HostError, IsolateError
+from isolate.spec.record import printable
 
 if TYPE_CHECKING:
     from isolate.testing.verify import Row

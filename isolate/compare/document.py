@@ -7,15 +7,19 @@ not measured is null, never 0.
 from __future__ import annotations
 
 from isolate.backend.types import Problem
-from isolate.probe.model import Finding
+from isolate.probe.model import VERDICTS, Finding
+from isolate.probe.subject import HOST
 from isolate.spec.kinds import Boolean, Choice, Integer, Items, Mapping, Nested, Number, Text
 from isolate.spec.record import Record, field
 
 SCHEMA = "isolate.compare/1"
+AGAIN = f"{HOST} again"  # the baseline measured against itself: the A/A control
+ALL_LAYERS = "all"  # stands for a layer where every one was dropped
 
 _SECONDS = Number(0.0, 1e12, "seconds")
 _ANY = Number(-1e300, 1e300, "a number")
 _TEXTS = Items(Text())
+_ROWS = 2**17  # rows are products: probes by backends, and by layers
 
 
 class Environment(Record):
@@ -65,10 +69,13 @@ class MetricRow(Record):
     """One metric of one backend: raw samples, and the ratio to the bare baseline."""
 
     metric: str = field(Text(), doc="the metric's name")
-    backend: str = field(Text(), doc="the backend; host: the bare baseline; host again: A/A")
+    summary: str = field(Text(), default="", doc="what is measured, and how")
+    backend: str = field(
+        Text(), doc="the backend; `host`: the bare baseline; `host again`: its A/A control"
+    )
     unit: str = field(Text(), doc="of the samples: s, B, 1/s, ...")
     better: str = field(Choice("lower", "higher"), default="lower", doc="which is better")
-    samples: tuple[float | None, ...] = field(
+    samples: tuple[float, ...] = field(
         Items(_ANY), default=(), doc="one for each block, in order; a failed one is left out"
     )
     blocks: tuple[int, ...] = field(
@@ -91,18 +98,34 @@ class MetricRow(Record):
     note: str | None = field(Text(), default=None, doc="why nothing was measured, or what differs")
 
 
-class AblationRow(Record):
-    """One probe with one layer of a backend's dropped."""
+class LayerRow(Record):
+    """One layer of a backend's, and how it is dropped."""
 
     backend: str = field(Text(), doc="the backend")
-    layer: str = field(Text(), doc="what was dropped: seccomp, capabilities, ...")
+    layer: str = field(Text(), doc="seccomp, capabilities, ...")
+    overlay: str = field(Text(), default="{}", doc="the spec document that drops it, as JSON")
+    note: str | None = field(Text(), default=None, doc="why it can't be dropped alone")
+
+
+class AblationRow(Record):
+    """One probe without some layers of a backend's.
+
+    A layer whose loss alone exposes was the only defence. The layers that each suffice alone are
+    the independent defences: their number is how many must fail.
+    """
+
+    backend: str = field(Text(), doc="the backend")
+    layer: str = field(Text(), doc=f"the layer; `{ALL_LAYERS}`: every layer that can be dropped")
+    alone: bool = field(
+        Boolean(), default=False, doc="false: this layer was dropped; true: all the others were"
+    )
     probe: str = field(Text(), doc="the probe's id")
-    verdict: str = field(Text(), doc="without that layer")
-    evidence: str = field(Text(), default="", doc="what was found without it")
+    verdict: str = field(Choice(*VERDICTS), doc="then")
+    evidence: str = field(Text(), default="", doc="what was found then")
 
 
 class PriceRow(Record):
-    """What one layer of a backend costs: start-up with it over start-up without it, in pairs."""
+    """What one layer of a backend costs: a metric with it less the same without it, in pairs."""
 
     backend: str = field(Text(), doc="the backend")
     layer: str = field(Text(), doc="what was dropped")
@@ -135,12 +158,19 @@ class Comparison(Record):
     environment: Environment = field(Nested(Environment), doc="the host and the moment")
     settings: Settings = field(Nested(Settings), default={}, doc="what was asked for")
     backends: tuple[BackendRow, ...] = field(Items(Nested(BackendRow)), doc="in their order")
-    probes: tuple[Finding, ...] = field(Items(Nested(Finding)), default=(), doc="the matrix")
-    metrics: tuple[MetricRow, ...] = field(Items(Nested(MetricRow)), default=(), doc="the costs")
-    ablation: tuple[AblationRow, ...] = field(
-        Items(Nested(AblationRow)), default=(), doc="probes without one layer each"
+    probes: tuple[Finding, ...] = field(
+        Items(Nested(Finding), most=_ROWS), default=(), doc="the matrix"
     )
-    prices: tuple[PriceRow, ...] = field(Items(Nested(PriceRow)), default=(), doc="of the layers")
+    metrics: tuple[MetricRow, ...] = field(
+        Items(Nested(MetricRow), most=_ROWS), default=(), doc="the costs"
+    )
+    layers: tuple[LayerRow, ...] = field(Items(Nested(LayerRow)), default=(), doc="of defence")
+    ablation: tuple[AblationRow, ...] = field(
+        Items(Nested(AblationRow), most=_ROWS), default=(), doc="probes without some layers"
+    )
+    prices: tuple[PriceRow, ...] = field(
+        Items(Nested(PriceRow), most=_ROWS), default=(), doc="of the layers"
+    )
     warnings: tuple[str, ...] = field(
         _TEXTS, default=(), doc="what a reader must know: a failed A/A control, an interruption"
     )

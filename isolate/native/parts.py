@@ -65,7 +65,7 @@ def mount_of(asked: Mount) -> Step:
 
 def cover(spec: Spec) -> list[Step]:
     """Read-only first: the copy of a tree that it makes must not show what a mask hides."""
-    if spec.privileges.privileged:
+    if spec.privileges.privileged or spec.privileges.unmask:
         return [mounts.Masked(path) for path in spec.privileges.masked_paths]
     return [
         *[mounts.ReadOnly(path) for path in defaults.READONLY_PATHS],

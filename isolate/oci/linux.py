@@ -51,9 +51,9 @@ def section(
     found = seccomp.document(meaning.filter_name(spec), meaning.capability_mask(spec))
     if found is not None:
         made["seccomp"] = found
-    usual = () if asked.privileged else defaults.MASKED_PATHS
-    made["maskedPaths"] = [*usual, *asked.masked_paths]
-    made["readonlyPaths"] = [] if asked.privileged else list(defaults.READONLY_PATHS)
+    covers = not (asked.privileged or asked.unmask)
+    made["maskedPaths"] = [*(defaults.MASKED_PATHS if covers else ()), *asked.masked_paths]
+    made["readonlyPaths"] = [*(defaults.READONLY_PATHS if covers else ())]
     return made
 
 

@@ -41,6 +41,7 @@ def from_oci(
     carried, annotations = _annotations(top)
     privileged = carried.pop("privileges.privileged", False) is True
     process, rights = _process(top.table("process"))
+    rights["unmask"] = carried.pop("privileges.unmask", False) is True
     linux = Linux(top.table("linux"), rights, privileged=privileged, seccomp=seccomp)
     source = carried.pop("root.source", None)
     root = _root(top.table("root"), source, bundle)

@@ -67,7 +67,10 @@ class Linux:
     ) -> dict[str, Any]:
         masked = table.texts("maskedPaths")
         extra = [path for path in masked if path not in defaults.MASKED_PATHS]
-        for number, path in enumerate(table.texts("readonlyPaths")):
+        fixed = table.texts("readonlyPaths")
+        if rights["unmask"] and (extra != masked or fixed):
+            raise SpecError("annotations.isolate.privileges.unmask", "isn't so")
+        for number, path in enumerate(fixed):
             if path not in defaults.READONLY_PATHS:
                 place = f"{table.at('readonlyPaths')}[{number}]"
                 raise SpecError(place, f"{quoted(path)} can't be expressed in a spec")
@@ -75,8 +78,8 @@ class Linux:
         if privileged:
             if "users" in self.views or found is not None or extra != masked:
                 raise SpecError("annotations.isolate.privileges.privileged", "isn't so")
-            label = {"lsm_label": rights["lsm_label"]}
-            return {"privileged": True, "masked_paths": extra, **label}
+            kept = {name: rights[name] for name in ("lsm_label", "unmask")}
+            return {"privileged": True, "masked_paths": extra, **kept}
         mask = capabilities.to_mask(_known(rights["capabilities"]))
         return {
             **rights,

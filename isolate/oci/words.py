@@ -42,6 +42,7 @@ CARRIED = (
     "limits.timeout",
     "limits.output",
     "privileges.privileged",
+    "privileges.unmask",
     "require",
     "allow_degraded",
     "backend_options",

@@ -299,6 +299,12 @@ class Privileges(Record):
     masked_paths: tuple[str, ...] = field(
         Items(INSIDE), default=(), doc="paths inside that are hidden, beside the backend's own"
     )
+    unmask: bool = field(
+        Boolean(),
+        default=False,
+        doc="hide and make read-only nothing of /proc and /sys but `masked_paths`: for debugging, "
+        "or a container in a container",
+    )
 
     def validate(self, path: str) -> None:
         if bool(self.uid_map) != bool(self.gid_map):

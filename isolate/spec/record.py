@@ -195,6 +195,13 @@ def shown(value: object, limit: int = 60) -> str:
     return "a table" if hasattr(value, "keys") else f"a {type(value).__name__}"
 
 
+def printable(text: str) -> str:
+    """Text from outside in one line, without what a terminal would act upon."""
+    return "".join(
+        character if character.isprintable() else ascii(character)[1:-1] for character in text
+    )
+
+
 def quoted(value: object) -> str:
     """As `shown`, with quotation marks around a string, so that "5" isn't mistaken for 5."""
     return f'"{shown(value)}"' if isinstance(value, str) else shown(value)

@@ -59,6 +59,7 @@ class LxcBackend(NativeBackend):
 
     api_version = 1
     name = "lxc"
+    tool = "lxc-start"
     summary = "LXC, by its own commands and configuration"
 
     def check(self) -> list[Problem]:

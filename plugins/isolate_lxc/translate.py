@@ -218,7 +218,7 @@ def _cover(config: Config, spec: Spec, chosen: Choices) -> None:
     """Read-only first: such a copy of a tree must not show what a mask hides. No entry is
     `optional`, as that would forgive every failure: only what exists is listed."""
     usual: list[tuple[str, bool]] = []
-    if not spec.privileges.privileged:
+    if not (spec.privileges.privileged or spec.privileges.unmask):
         for path in filter(os.path.exists, defaults.READONLY_PATHS):
             config.add_mount(path.lstrip("/"), path, "none", "bind", "relative", "ro", *_SAFE)
         usual = [

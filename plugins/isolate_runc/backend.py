@@ -45,6 +45,7 @@ class RuncBackend(NativeBackend):
 
     api_version = 1
     name = "runc"
+    tool = "runc"
     summary = "runc, the reference runtime of the Open Container Initiative"
     package = "runc"
     unable: frozenset[str] = frozenset()  # what other runtimes can and this one can't
@@ -280,6 +281,7 @@ class CrunBackend(RuncBackend):
     """The same, with crun."""
 
     name = "crun"
+    tool = "crun"
     summary = "crun, an OCI runtime in C"
     package = "crun"
     unable = frozenset({"mounts.kernel"})  # no proc but at /proc

@@ -25,6 +25,7 @@ AS_ROOT = [
     "docs/how-to/choose-limits.md",
     "docs/how-to/clean-up-after-a-crash.md",
     "docs/how-to/use-from-python.md",
+    "docs/how-to/compare-backends.md",
 ]
 ROOTLESS = ["docs/how-to/run-rootless.md"]
 WITH_PIP = ["docs/how-to/write-a-probe.md", "docs/tutorial/write-a-backend.md"]

@@ -21,7 +21,14 @@ _EXPOSED = {
     "runc": {"info.kernel", "net.raw"},
     "jail": {"info.kernel", "pid.visible"},
 }
-_COST = {"host": 1.0, "chroot": 8.0, "namespaces": 12.0, "runc": 31.0, "jail": 11.0}
+_COST = {
+    "host": 1.0,
+    "host again": 1.0,
+    "chroot": 8.0,
+    "namespaces": 12.0,
+    "runc": 31.0,
+    "jail": 11.0,
+}
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -85,7 +92,7 @@ def _finding(probe: str, backend: str) -> dict[str, Any]:
 def _metric(name: str, unit: str, base: float) -> list[dict[str, Any]]:
     chance = random.Random(7)  # noqa: S311 - made-up figures, the same each time
     rows = []
-    for backend in ("host", "host", *BACKENDS):
+    for backend in ("host", "host again", *BACKENDS):
         factor = _COST[backend] if unit == "s" and base > 1e-3 else 1 + _COST[backend] / 1000
         samples = [base * factor * chance.lognormvariate(0, 0.08) for _ in range(30)]
         middle = statistics.median(samples)

@@ -26,6 +26,8 @@ from tests.support.comparisons import BACKENDS, HOSTILE, PROBES, comparison, doc
         (0.0123, "s", "12.3 ms"),
         (1.5e-7, "s", "150 ns"),
         (0.0, "s", "0.00 s"),
+        (0.0031, "1/s", "0.0031 1/s"),
+        (25_934.2, "containers", "25,934 containers"),
         (3 * 2**20, "B", "3.00 MiB"),
         (1234.5, "1/s", "1,234 1/s"),
         (None, "s", "–"),

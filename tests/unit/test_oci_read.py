@@ -46,7 +46,12 @@ FULL: dict[str, Any] = {
         "timeout": 5,
         "output": 100,
     },
-    "privileges": {"cap_add": ["CAP_SYS_PTRACE"], "masked_paths": ["/x/y"], "lsm_label": "profile"},
+    "privileges": {
+        "cap_add": ["CAP_SYS_PTRACE"],
+        "masked_paths": ["/x/y"],
+        "unmask": True,
+        "lsm_label": "profile",
+    },
     "devices": [{"path": "/dev/null", "target": "/dev/nothing", "access": "r"}],
     "hostname": "host",
     "sysctl": {"net.ipv4.ip_forward": "1"},

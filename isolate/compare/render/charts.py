@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from isolate.compare.render.figures import HOST, quantity, ratio
+from isolate.compare.render.figures import label, quantity, ratio
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,7 +78,7 @@ def intervals(rows: list[MetricRow]) -> dict[str, Any] | None:
         "ticks": [(scale(tick), f"×{tick:g}") for tick in scale.ticks()],
         "rows": [
             {
-                "name": f"{HOST} (A/A)" if row.backend == HOST else row.backend,
+                "name": label(row.backend),
                 "y": ROW * (number + 0.5),
                 "x": scale(row.ratio or 0),
                 "low": scale(row.low or row.ratio or 0),
@@ -103,7 +103,7 @@ def strips(rows: list[MetricRow]) -> dict[str, Any] | None:
         "ticks": [(scale(tick), quantity(tick, unit)) for tick in scale.ticks()],
         "rows": [
             {
-                "name": row.backend,
+                "name": label(row.backend),
                 "y": ROW * (number + 0.5),
                 "median": scale(row.median) if row.median else None,
                 # Marks of equal values would hide one another: each is shifted, always the same.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from isolate.compare.document import AGAIN
+
 if TYPE_CHECKING:
     from isolate.compare.document import MetricRow
 
-HOST = "host"  # the bare baseline among the rows of a metric
 NONE = "–"  # not measured
 
 _STEPS = {
@@ -23,15 +24,17 @@ def quantity(value: float | None, unit: str) -> str:
         return NONE
     for size, name in _STEPS.get(unit, ()):
         if abs(value) >= size:
-            return f"{_digits(value / size)} {name}"
-    return f"{_digits(value)} {unit}"
+            return f"{digits(value / size)} {name}"
+    return f"{digits(value)} {unit}"
 
 
-def _digits(value: float) -> str:
-    """Three significant digits, without an exponent."""
+def digits(value: float) -> str:
+    """Three significant digits, without an exponent where it isn't tiny."""
     size = abs(value)
     if size >= 100:
         return f"{value:,.0f}"
+    if 0 < size < 0.1:
+        return f"{value:.2g}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
 
 
@@ -40,8 +43,15 @@ def ratio(row: MetricRow) -> str:
     if row.ratio is None:
         return NONE
     same = "~ " if row.same else ""
-    interval = f" [{row.low:.2f}, {row.high:.2f}]" if row.low is not None else ""
-    return f"{same}×{row.ratio:.2f}{interval}"
+    interval = ""
+    if row.low is not None and row.high is not None:
+        interval = f" [{digits(row.low)}, {digits(row.high)}]"
+    return f"{same}×{digits(row.ratio)}{interval}"
+
+
+def label(name: str) -> str:
+    """A subject's name as readers should see it: the control says what it is."""
+    return f"{AGAIN} (A/A)" if name == AGAIN else name
 
 
 def by_metric(rows: tuple[MetricRow, ...]) -> dict[str, list[MetricRow]]:

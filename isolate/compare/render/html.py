@@ -12,8 +12,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from isolate.compare.defences import all_blockers
+from isolate.compare.document import ALL_LAYERS
 from isolate.compare.render import charts
-from isolate.compare.render.figures import HOST, by_metric, quantity, ratio, worth_drawing
+from isolate.compare.render.figures import by_metric, label, quantity, ratio, worth_drawing
 from isolate.compare.render.matrix import SIGNS, WORDS, Matrix
 from isolate.probe.model import EXPOSED
 
@@ -52,6 +54,7 @@ def html(document: Comparison) -> str:
         ],
         trade=charts.trade(document, matrix),
         layers=_layers(document, matrix),
+        defences=all_blockers(document.ablation),
         facts=_facts(document),
         findings=Markup(_embedded([_plain(finding) for finding in document.probes])),  # noqa: S704 - escaped for this place
         style=Markup(style),  # noqa: S704 - a file of ours
@@ -102,14 +105,11 @@ def _plain(finding: Finding) -> dict[str, str]:
 
 
 def _metric(name: str, rows: list[MetricRow]) -> dict[str, Any]:
-    """A metric's table and charts. The second row of the bare host is the A/A control."""
-    hosts = [row for row in rows if row.backend == HOST]
-    names = {id(row): row.backend for row in rows}
-    names |= {id(row): f"{HOST} again (A/A)" for row in hosts[1:]}
+    """A metric's table and charts."""
     return {
         "name": name,
         "rows": rows,
-        "names": [names[id(row)] for row in rows],
+        "names": [label(row.backend) for row in rows],
         "intervals": charts.intervals(rows),
         "strips": charts.strips(rows),
     }
@@ -119,6 +119,8 @@ def _layers(document: Comparison, matrix: Matrix) -> list[dict[str, Any]]:
     """For each backend and layer, the probes that were opened by dropping it."""
     opened: dict[tuple[str, str], list[str]] = {}
     for row in document.ablation:
+        if row.alone or row.layer == ALL_LAYERS:
+            continue
         found = opened.setdefault((row.backend, row.layer), [])
         whole = matrix.finding(row.probe, row.backend)
         if row.verdict == EXPOSED and (whole is None or whole.verdict != EXPOSED):

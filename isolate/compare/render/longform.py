@@ -36,7 +36,7 @@ def longform(document: Comparison) -> str:
                     "name": row.metric,
                     "backend": _safe(row.backend),
                     "block": block,
-                    "value": "" if value is None else repr(value),
+                    "value": repr(value),
                     "unit": row.unit,
                 }
             )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from isolate.compare.render.figures import HOST, NONE, by_metric, quantity, ratio
+from isolate.compare.render.figures import NONE, by_metric, label, quantity, ratio
 from isolate.compare.render.matrix import SIGNS, Matrix
+from isolate.probe.subject import HOST
 from isolate.spec.record import shown
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _costs(document: Comparison) -> str:
             else:
                 cells.append(f"{quantity(row.median, row.unit)} {ratio(row)}")
         rows.append([metric, *cells])
-    return table(["metric", *names], rows)
+    return table(["metric", *map(label, names)], rows)
 
 
 def _host(document: Comparison) -> str:

@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING
 
 from isolate.linux import capabilities
+from isolate.spec import defaults
 from isolate.testing import processes
 from isolate.testing.features.base import FeatureContract, compares
 from isolate.testing.hold import breach, hold, nothing, same
@@ -164,6 +165,23 @@ class MaskedPaths(FeatureContract):
         same((text, names), ("", []), "what is seen of /etc/passwd and in /sys/class")
 
 
+class Unmask(FeatureContract):
+    """Nothing of /proc and /sys hidden: what is shown otherwise as empty has its content."""
+
+    feature = "privileges.unmask"
+
+    def ask(self, lab: Lab) -> Document:
+        return {"privileges": {"unmask": True}}
+
+    def prove(self, lab: Lab) -> None:
+        mounts = "emit([line.split()[4] for line in open('/proc/self/mountinfo')])"
+        covers = {*defaults.MASKED_PATHS, *defaults.READONLY_PATHS}
+        same(covers & set(lab.ask(mounts, self.ask(lab))), set(), "what is mounted over /proc")
+        telling = "emit(read('/proc/interrupts') or '')"
+        same(lab.ask(telling), "", "/proc/interrupts by default")
+        hold(lab.ask(telling, self.ask(lab)), "/proc/interrupts is empty")
+
+
 class Privileged(FeatureContract):
     """A mode without fences."""
 
@@ -204,6 +222,7 @@ CONTRACTS = (
     LsmLabel,
     IdMaps,
     MaskedPaths,
+    Unmask,
     Privileged,
     HostUsers,
 )
