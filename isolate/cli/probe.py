@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from isolate.cli.app import JsonOption, app
-from isolate.cli.output import print_json, print_table, printable
+from isolate.cli.output import print_json, print_table
 from isolate.errors import IsolateError
+from isolate.spec.record import printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
