@@ -6,7 +6,7 @@ from isolate.linux.names import RLIMITS
 from isolate.native import identity_steps as identity
 from isolate.native import limits
 from isolate.native import process_steps as process
-from isolate.native.half import MAPPED
+from isolate.native.half import CONFIGURED, MAPPED
 from isolate.native.rootfs_steps import PrivatePropagation
 from isolate.native.stage import Stage
 from isolate.native.views import supported
@@ -54,11 +54,12 @@ def steps(
     points = own.MountPoints(spec)
     return [
         limits.EnterCgroups(entry),
-        identity.WaitFor(MAPPED, "the launcher has written the id maps and configured the root"),
+        identity.WaitFor(MAPPED, "the launcher has written the id maps"),
         identity.RootInside(),
         identity.SessionKeyring(),
         process.NewSession(),
         PrivatePropagation(),
+        identity.WaitFor(CONFIGURED, "the launcher has configured the root"),
         own.Sources(attach_root, spec),
         points,
         Stage(chosen.stage, [(name, name) for name in command.staged(spec)]),
