@@ -1,15 +1,13 @@
-"""The statistics of the benchmarks: medians, and ratios with an interval. The one seam to them."""
+"""The statistics of the benchmarks: those of the comparison, over samples by block."""
 
 from __future__ import annotations
 
-import random
 from statistics import median
 from typing import NamedTuple
 
-__all__ = ["Ratio", "median", "ratio"]
+from isolate.compare.stats import paired_ratios, ratio_interval
 
-_RESAMPLES = 4000
-_TAIL = 0.025
+__all__ = ["Ratio", "median", "ratio"]
 
 
 class Ratio(NamedTuple):
@@ -23,12 +21,15 @@ class Ratio(NamedTuple):
 def ratio(ours: list[list[float]], theirs: list[list[float]]) -> Ratio:
     """How much longer `ours` takes than `theirs`: samples by block, which share the machine's mood.
 
-    The median of the blocks' own ratios of medians; the interval is that of a bootstrap of whole
-    blocks (percentile method), because samples within a block aren't independent.
+    The median of the blocks' own ratios of medians, and its interval; whole blocks are what is
+    resampled, because samples within one aren't independent. Raises ValueError where none has both.
     """
-    pairs = [median(a) / median(b) for a, b in zip(ours, theirs, strict=True)]
-    chance = random.Random(1)  # noqa: S311 - the same interval for the same data
-    again = sorted(median(chance.choices(pairs, k=len(pairs))) for _ in range(_RESAMPLES))
-    return Ratio(
-        median(pairs), again[int(_RESAMPLES * _TAIL)], again[int(_RESAMPLES * (1 - _TAIL)) - 1]
+    found = ratio_interval(
+        paired_ratios(
+            {block: median(samples) for block, samples in enumerate(ours)},
+            {block: median(samples) for block, samples in enumerate(theirs)},
+        )
     )
+    if found is None:
+        raise ValueError("no block has samples of both")
+    return Ratio(found.estimate, found.low, found.high)
