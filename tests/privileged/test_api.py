@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import doctest
 import os
+import select
 import signal
 import threading
 import time
@@ -137,7 +138,10 @@ def test_a_worker_is_used_again(options: dict[str, Any]) -> None:
 def test_idle_workers_that_were_killed_are_replaced(options: dict[str, Any]) -> None:
     assert isolate.run(["true"], **options).ok
     for pid in workers():
+        ended = os.pidfd_open(pid)
         os.kill(pid, signal.SIGKILL)
+        select.select([ended], [], [])  # until then it takes a request, and drops it
+        os.close(ended)
     assert isolate.run(["true"], **options).ok
 
 
