@@ -61,7 +61,7 @@ class Container:
         self._entry: Entry | None = None
         self._root_hold = -1
         self.handle: Handle | None = None
-        self._spec_document: dict[str, Any] = {}  # of the record, made once
+        self._recorded: tuple[Spec, dict[str, Any]] | None = None  # a spec and its document
         self.waived: frozenset[str] = frozenset()
         self.receipt: list[ReceiptRow] = []
 
@@ -252,9 +252,14 @@ class Container:
             os.close(self._root_hold)
             self._root_hold = -1
 
+    def _document(self) -> dict[str, Any]:
+        """The spec as plain data, made once for each: `update` gives a container another."""
+        if self._recorded is None or self._recorded[0] is not self.spec:
+            self._recorded = self.spec, self.spec.to_dict()
+        return self._recorded[1]
+
     def record(self, status: str) -> None:
         """Write the container's record. Raises StateError."""
-        self._spec_document = self._spec_document or self.spec.to_dict()
         self._reserved.write_record(
             {
                 "backend": self.backend.name,
@@ -262,7 +267,7 @@ class Container:
                 "detached": not self.attached,
                 "created": self._made_at,
                 "handle": self.handle.to_dict() if self.handle is not None else None,
-                "spec": self._spec_document,
+                "spec": self._document(),
                 "waived": sorted(self.waived),
                 "receipt": [row.to_dict() for row in self.receipt],
                 "layers": list(self._layers),

@@ -76,7 +76,7 @@ class ChrootBackend(NativeBackend):
         with Prepared() as prepared, limits.entry(group) as entry:
             root = roots.prepare(context, prepared)
             place = f"{context.directory}/{_PLACE}"
-            os.mkdir(place, 0o700)
+            os.makedirs(place, 0o700, exist_ok=True)  # one that is made anew has it already
             attach = rootfs.AttachBelow(root.step, place)
 
             def meanwhile(pid: int, channel: Channel) -> None:

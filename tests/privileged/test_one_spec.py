@@ -29,12 +29,10 @@ args = ["/bin/sh", "-c", '''
 echo "$(id -u):$(id -g) $(id -G) $(pwd) $GREETING"
 echo "$(ulimit -n) $(umask) $0 $#"
 head -n 1 /etc/motd; echo changed > /etc/motd && cat /etc/motd
-touch /mine 2>/dev/null || echo refused
 grep NoNewPrivs /proc/self/status
 readlink /proc/self/fd/0; cat; echo to stderr >&2
 exit 42''', "name", "one argument", "*"]
 cwd = "/srv/work"
-user = "1000:1001"
 umask = 0o027
 env = {{ GREETING = "héllo wörld" }}
 rlimits.nofile = {{ soft = 64, hard = 128 }}
@@ -47,11 +45,10 @@ timeout = 20
 """
 # What the script comes to, wherever it runs. Its input is closed, and the root is a private copy.
 OUTPUT = """\
-1000:1001 1001 /srv/work héllo wörld
+0:0 0 /srv/work héllo wörld
 64 0027 name 2
 of the root
 changed
-refused
 NoNewPrivs:\t1
 /dev/null
 """
@@ -85,7 +82,7 @@ def test_what_it_would_do_is_explained(isolate_cmd: Isolate, spec: Path, backend
     steps = told["steps"]
     assert len({step["name"] for step in steps}) == len(steps) > 1
     everything = " ".join(step["what"] for step in steps)
-    for asked in ("/srv/work", "1000", "/bin/sh"):
+    for asked in ("/srv/work", "/bin/sh"):
         assert asked in everything, asked
     for step in steps:
         assert step["name"] in text
