@@ -77,7 +77,9 @@ class AttachBelow(Step):
 
     def run(self, child: Child) -> None:
         child.root = self._attach.open(child.prepared)
-        mount.move_mount(child.root, self._directory)
+        where = os.open(self._directory, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        detached.attach(child.root, where)
+        os.close(where)
 
 
 class AttachOwnOverlay(AttachRoot):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import roots
 from tests.support.detached import until
 from tests.support.jailed import inside
 
@@ -144,8 +145,9 @@ def test_the_environment(rootless_cmd: Isolate) -> None:
 
 
 def test_whose_program_it_is(rootless_cmd: Isolate, busybox: Path) -> None:
-    (busybox / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\ninside:x:77:78::/:/bin/sh\n")
-    where = ("run", "--backend=jail", "--rootfs", f"dir:{busybox}")
+    root = roots.copy(busybox, rootless_cmd.state.parent / "root")
+    (root / "etc" / "passwd").write_text("root:x:0:0::/:/bin/sh\ninside:x:77:78::/:/bin/sh\n")
+    where = ("run", "--backend=jail", "--rootfs", f"dir:{root}")
     program = ("--", "sh", "-c", "id -u; id -g")
     done = rootless_cmd(*where, "-o", "exec.jail_user=inside", *program, check=True)
     assert done.stdout.split() == ["77", "78"]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from isolate import aio
 from isolate.helper.client import HELPER
 from tests.support import backends, guest, session
 from tests.support.detached import Detached
@@ -46,4 +47,7 @@ def options(busybox: Path, tmp_path: Path) -> Iterator[dict[str, Any]]:
     state = tmp_path / "state"
     yield {"rootfs": f"dir:{busybox}", "root": str(state)}
     HELPER.close()
+    for threads in aio._threads.values():
+        threads.shutdown()
+    aio._threads.clear()
     assert not any((state / "containers").iterdir())

@@ -16,11 +16,12 @@ pytestmark = [
     pytest.mark.timeout(600),  # everything is emulated
 ]
 
-# enforce_statfs=2 makes paths disconnected from the mount table.
+# enforce_statfs=2 makes paths disconnected from the mount table; a chroot's lie below the host's.
 PROFILE = """
 profile isolate-test flags=(attach_disconnected) {
   file, capability, network, signal, unix, ptrace,
   deny /etc/passwd r,
+  deny /**/etc/passwd r,
 }
 """
 

@@ -374,6 +374,12 @@ def test_an_option_that_the_backend_does_not_know(isolate_cmd: Isolate, busybox:
     assert two_lines(other.stderr)
 
 
+def test_unmask(inside: Inside) -> None:
+    script = "grep -c ' /proc/' /proc/self/mountinfo"
+    assert int(inside(script=script)) > 5
+    assert inside("--unmask", script=f"{script} || true").strip() == "0"
+
+
 def test_every_option_is_tested_here() -> None:
     """A new option needs a test of its effect: in this file, or among the terminal's."""
     with open(__file__) as file:

@@ -55,9 +55,9 @@ def children(pid: int) -> list[int]:
 
 
 def keeper() -> int:
-    """The only child of the helper."""
+    """The worker that keeps a sandbox; idle ones have no children."""
     assert HELPER._process is not None
-    (found,) = children(HELPER._process.pid)
+    (found,) = [pid for pid in children(HELPER._process.pid) if children(pid)]
     return found
 
 
