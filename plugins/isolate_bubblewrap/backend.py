@@ -33,6 +33,7 @@ _NEVER = {
     "privileges.capabilities",
     "privileges.lsm_label",
     "privileges.privileged",
+    "privileges.unmask",  # it covers by itself what can be written to
     "process.groups",
     "process.init",  # its init passes no signal on
     "process.terminal",

@@ -40,9 +40,7 @@ _CHECKOUT = Path(__file__).parents[2]
 ENVIRONMENT = f"""
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LANG=C.UTF-8 PYTHONPYCACHEPREFIX=/disk/pycache
 export ISOLATE_CACHE=/disk/cache ISOLATE_ROOT=/disk/state
-# Not the host's: what its tests have there has no owner that lives here, and would be swept away.
-export TMPDIR=/disk/tmp
-mkdir -p /disk/cache /disk/tmp
+mkdir -p /disk/cache /disk/tmp; export TMPDIR=/disk/tmp
 cd {shlex.quote(str(_CHECKOUT))}
 python={shlex.quote(sys.executable)}
 """
