@@ -28,6 +28,7 @@ ONLY_SHOWN = {
     "make bench",
     "make bench BENCH='cold rate'",
     "make demo",
+    "isolate compare --quick -o report.html",
     "make docs",
     "make test",
     "apt-get install python3 python3-venv libseccomp2 make",
